@@ -1,0 +1,180 @@
+//! Matrices as GEMM sees them: a slice with two strides to read, rows in memory to write.
+//!
+//! A transpose exchanges the strides, a row of a broadcast tensor has stride zero: the inputs need no copy. The output
+//! is row-major, and can be cut into rectangles that different threads write; that is the only `unsafe` here.
+
+use std::marker::PhantomData;
+
+use crate::parallel::Parts;
+
+/// A matrix to read, with any strides.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix.
+    #[track_caller]
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Matrix::strided(data, rows, cols, cols, 1)
+    }
+
+    /// A matrix whose element (i, j) is `data[i * row_stride + j * col_stride]`.
+    ///
+    /// # Panics
+    /// When the last element lies behind the end of `data`.
+    #[track_caller]
+    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Self {
+        if rows > 0 && cols > 0 {
+            let last = (rows - 1) * row_stride + (cols - 1) * col_stride;
+            assert!(
+                last < data.len(),
+                "a matrix [{rows}, {cols}] of strides [{row_stride}, {col_stride}] needs {} elements, got {}",
+                last + 1,
+                data.len()
+            );
+        }
+        Matrix { data, rows, cols, row_stride, col_stride }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Elements between neighbours in a column, and in a row.
+    pub fn strides(&self) -> (usize, usize) {
+        (self.row_stride, self.col_stride)
+    }
+
+    /// Element (i, j).
+    #[inline(always)]
+    pub fn get(&self, i: usize, j: usize) -> f32 {
+        self.data[i * self.row_stride + j * self.col_stride]
+    }
+
+    /// The elements from (i, j) on, in the order of memory.
+    #[inline(always)]
+    pub fn from(&self, i: usize, j: usize) -> &'a [f32] {
+        &self.data[i * self.row_stride + j * self.col_stride..]
+    }
+
+    /// The transpose: the same memory, strides exchanged.
+    pub fn transposed(&self) -> Matrix<'a> {
+        Matrix {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..*self
+        }
+    }
+
+    /// `rows` rows from row `first` on.
+    pub fn rows_from(&self, first: usize, rows: usize) -> Matrix<'a> {
+        assert!(first + rows <= self.rows);
+        let data = if rows == 0 { &[] } else { &self.data[first * self.row_stride..] };
+        Matrix { data, rows, ..*self }
+    }
+}
+
+/// A row-major matrix to write, or a rectangle of one.
+pub struct MatrixMut<'a> {
+    start: *mut f32,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    owner: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it stands for exclusive access to its rectangle, as `&mut [f32]` does to a slice.
+unsafe impl Send for MatrixMut<'_> {}
+
+impl<'a> MatrixMut<'a> {
+    /// All of a slice as a row-major matrix.
+    #[track_caller]
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+        assert!(
+            rows.checked_mul(cols) == Some(data.len()),
+            "a matrix [{rows}, {cols}] needs {rows} x {cols} elements, got {}",
+            data.len()
+        );
+        MatrixMut { start: data.as_mut_ptr(), rows, cols, row_stride: cols, owner: PhantomData }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row `i`.
+    #[inline(always)]
+    pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows);
+        // SAFETY: row i lies inside the rectangle, which `&mut self` has for itself.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.row_stride), self.cols) }
+    }
+
+    /// The rectangle of `rows` by `cols` elements whose first is (i, j).
+    #[inline(always)]
+    pub fn block(&mut self, i: usize, j: usize, rows: usize, cols: usize) -> MatrixMut<'_> {
+        assert!(i + rows <= self.rows && j + cols <= self.cols);
+        // SAFETY: inside this rectangle, which stays borrowed while the block lives. An empty rectangle may start
+        // behind the end, so the pointer is moved without the promise of staying inside.
+        let start = self.start.wrapping_add(i * self.row_stride + j);
+        MatrixMut { start, rows, cols, row_stride: self.row_stride, owner: PhantomData }
+    }
+
+    /// Cuts it into bands of `height` rows, for threads to take.
+    pub fn split_rows(self, height: usize) -> Bands<'a> {
+        Bands { whole: self, height, width: usize::MAX }
+    }
+
+    /// Cuts it into bands of `width` columns, for threads to take.
+    pub fn split_columns(self, width: usize) -> Bands<'a> {
+        Bands { whole: self, height: usize::MAX, width }
+    }
+}
+
+/// A matrix cut into bands of rows or of columns; each is taken once.
+pub struct Bands<'a> {
+    whole: MatrixMut<'a>,
+    height: usize,
+    width: usize,
+    }
+
+// SAFETY: band i covers rows i * height … or columns i * width …, cut off at the edges, so bands are disjoint.
+unsafe impl<'a> Parts for Bands<'a> {
+    type Part = MatrixMut<'a>;
+
+    fn count(&self) -> usize {
+        self.whole.rows.div_ceil(self.height).max(1) * self.whole.cols.div_ceil(self.width).max(1)
+    }
+
+    unsafe fn part(&self, i: usize) -> MatrixMut<'a> {
+        let whole = &self.whole;
+        let (row, col) = if self.width == usize::MAX { (i * self.height, 0) } else { (0, i * self.width) };
+        let rows = self.height.min(whole.rows - row);
+        let cols = self.width.min(whole.cols - col);
+        let start = whole.start.wrapping_add(row * whole.row_stride + col);
+        MatrixMut { start, rows, cols, row_stride: whole.row_stride, owner: PhantomData }
+    }
+}
+
+// SAFETY: shared access only hands out disjoint bands, each once.
+unsafe impl Sync for Bands<'_> {}

@@ -1,0 +1,102 @@
+//! Chapter 3: general matrix multiplication, C = A B, the kernel under every dense layer and every convolution.
+//!
+//! One rule makes its results the same everywhere: **an element of C is one chain of fused multiply-adds, along k, in
+//! order**, starting from zero, from a bias, or from what C held:
+//!
+//! ```text
+//! c[i][j] = fma(a[i][k-1], b[k-1][j], … fma(a[i][1], b[1][j], fma(a[i][0], b[0][j], start)))
+//! ```
+//!
+//! Cutting C into tiles, A and B into blocks, or the work into threads changes only *when* an element's chain is
+//! advanced, never its order. So the three loops of `naive.rs` and the blocked SIMD kernel agree to the last bit, on
+//! every instruction set and any number of threads, and the tests compare them with `==`.
+//!
+//! Reading order: `naive.rs` (what it means), `matrix.rs` (strided matrices), `pack.rs` (copying blocks into the order
+//! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops).
+//!
+//! What this is not: BLAS. There is no alpha and beta (a bias and "add to what is there" are what layers need), and
+//! the output is row-major; inputs may have any strides.
+
+mod blocked;
+mod matrix;
+pub mod naive;
+mod pack;
+mod tile;
+
+pub use blocked::{multiply_block, tile_rows};
+pub use matrix::{Matrix, MatrixMut};
+pub use pack::{Packed, Panels, pack_left};
+
+use crate::parallel;
+
+/// What the chain of every element of C starts from.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// C = A B; C is not read.
+    Zero,
+    /// C += A B
+    Accumulate,
+    /// C = A B + the same number all along a row: one per row, a convolution's bias.
+    PerRow(&'a [f32]),
+    /// C = A B + the same number all down a column: one per column, a linear layer's bias.
+    PerColumn(&'a [f32]),
+}
+
+/// Below this many multiplications a product stays on one thread: it takes some ten microseconds, what handing half
+/// of it to another thread costs.
+const PARALLEL_FROM: usize = 1 << 19;
+
+/// C = A B, on the pool's threads.
+///
+/// ```
+/// use tapegrad::gemm::{Matrix, MatrixMut, Start, multiply};
+/// let (a, b, mut c) = ([1., 2., 3., 4.], [5., 6., 7., 8.], [0.; 4]);
+/// multiply(Start::Zero, &Matrix::new(&a, 2, 2), &Matrix::new(&b, 2, 2), MatrixMut::new(&mut c, 2, 2));
+/// assert_eq!(c, [19., 22., 43., 50.]);
+/// ```
+///
+/// # Panics
+/// When the sizes do not fit.
+#[track_caller]
+pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
+    let (m, n, k) = (c.rows(), c.cols(), a.cols());
+    assert!(
+        a.rows() == m && b.rows() == k && b.cols() == n,
+        "gemm: [{}, {}] times [{}, {}] into [{m}, {n}]",
+        a.rows(),
+        a.cols(),
+        b.rows(),
+        b.cols()
+    );
+    let right = b.transposed();
+    let threads = parallel::threads();
+    if threads == 1 || m * n * k.max(1) < PARALLEL_FROM {
+        return multiply_block(start, a, &right, c);
+    }
+    // Each thread takes a band of C, across its longer side. The number of bands may depend on the number of threads,
+    // since no element's chain does. Bands are whole tiles wide, but for the last.
+    let by_rows = m >= n;
+    let whole = if by_rows { m } else { n };
+    let band = whole.div_ceil(threads).next_multiple_of(if by_rows { 8 } else { 32 });
+    let bands = if by_rows { c.split_rows(band) } else { c.split_columns(band) };
+    parallel::for_each_part(bands, |i, c| {
+        let from = i * band;
+        let start = start.part(by_rows, from, if by_rows { c.rows() } else { c.cols() });
+        if by_rows {
+            multiply_block(start, &a.rows_from(from, c.rows()), &right, c);
+        } else {
+            multiply_block(start, a, &right.rows_from(from, c.cols()), c);
+        }
+    });
+}
+
+impl<'a> Start<'a> {
+    /// The start for a band of rows, or of columns, of C.
+    fn part(self, by_rows: bool, from: usize, len: usize) -> Start<'a> {
+        match self {
+            Start::PerRow(bias) if by_rows => Start::PerRow(&bias[from..from + len]),
+            Start::PerColumn(bias) if !by_rows => Start::PerColumn(&bias[from..from + len]),
+            same => same,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Packing: copying a block of A or B into the order in which the micro-kernel reads it.
+//!
+//! The kernel advances a tile of MR rows by NR columns one step of k at a time; for each it wants MR numbers of A and
+//! NR numbers of B that lie side by side. So a *panel* holds `width` rows of A (or columns of B), k after k:
+//!
+//! ```text
+//! panel[k * width + i] = A[first + i][k]        zero where first + i is behind the last row
+//! ```
+//!
+//! Packing reads through strides, so transposed, sliced and broadcast operands cost nothing extra, and anything that
+//! can fill a panel can be multiplied: convolution packs its patches straight from the image (`ops/im2col.rs`), and the
+//! big matrix of patches never exists.
+//!
+//! Zeros behind the last row let every tile be a full one. A zero row adds garbage only to elements that are never
+//! stored.
+
+use std::ops::Range;
+
+use super::Matrix;
+
+/// One side of a product, as panels: A by its rows, B by its columns.
+pub trait Panels: Sync {
+    /// Rows of A, or columns of B.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length of k.
+    fn depth(&self) -> usize;
+
+    /// Fills `panel` (`depth.len() * width` elements) with the rows `first..first + width` over `depth`, and with zeros
+    /// for rows behind the last.
+    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]);
+
+    /// The panel, if it lies packed for this width already.
+    #[inline(always)]
+    fn packed(&self, _first: usize, _width: usize, _depth: &Range<usize>) -> Option<&[f32]> {
+        None
+    }
+
+    /// The width for which everything lies packed already, if so.
+    fn packed_width(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Panels for Matrix<'_> {
+    fn len(&self) -> usize {
+        self.rows()
+    }
+
+    fn depth(&self) -> usize {
+        self.cols()
+    }
+
+    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
+        let rows = width.min(self.rows() - first);
+        let (row_stride, depth_stride) = self.strides();
+        if depth.is_empty() {
+            return;
+        }
+        if rows < width {
+            panel.fill(0.0);
+        }
+        if row_stride == 1 {
+            // Neighbouring rows lie side by side already: copy them a step of k at a time.
+            for (k, step) in depth.zip(panel.chunks_exact_mut(width)) {
+                step[..rows].copy_from_slice(&self.from(first, k)[..rows]);
+            }
+        } else if depth_stride == 1 {
+            // Each row lies along k: a transpose, eight steps of k at a time so that a row's cache line is used up.
+            const STEPS: usize = 8;
+            let whole = depth.len() / STEPS * STEPS;
+            for (block, at) in panel.chunks_exact_mut(width * STEPS).zip((depth.start..).step_by(STEPS)) {
+                for i in 0..rows {
+                    let row: &[f32] = &self.from(first + i, at)[..STEPS];
+                    for (step, &value) in row.iter().enumerate() {
+                        block[step * width + i] = value;
+                    }
+                }
+            }
+            for k in depth.start + whole..depth.end {
+                for i in 0..rows {
+                    panel[(k - depth.start) * width + i] = self.get(first + i, k);
+                }
+            }
+        } else {
+            for (k, step) in depth.zip(panel.chunks_exact_mut(width)) {
+                let column = self.from(first, k);
+                for (i, to) in step[..rows].iter_mut().enumerate() {
+                    *to = column[i * row_stride];
+                }
+            }
+        }
+    }
+}
+
+/// An A that lies packed already: for weights that meet many images, packed once.
+pub struct Packed<'a> {
+    panels: &'a [f32],
+    len: usize,
+    depth: usize,
+    width: usize,
+}
+
+impl<'a> Packed<'a> {
+    /// Elements needed to pack a matrix of `len` rows and `depth` columns.
+    pub fn size(len: usize, depth: usize, width: usize) -> usize {
+        len.next_multiple_of(width) * depth
+    }
+}
+
+/// Packs all of A into `memory` ([`Packed::size`] elements) for tiles of `width` rows.
+pub fn pack_left<'a>(a: &impl Panels, width: usize, memory: &'a mut [f32]) -> Packed<'a> {
+    let (len, depth) = (a.len(), a.depth());
+    assert_eq!(memory.len(), Packed::size(len, depth, width));
+    if depth > 0 {
+        for (i, panel) in memory.chunks_exact_mut(width * depth).enumerate() {
+            a.pack(i * width, width, 0..depth, panel);
+        }
+    }
+    Packed { panels: memory, len, depth, width }
+}
+
+impl Panels for Packed<'_> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
+        match self.packed(first, width, &depth) {
+            Some(ready) => panel.copy_from_slice(ready),
+            None => panic!("packed for tiles of {} rows, asked for {width}", self.width),
+        }
+    }
+
+    #[inline(always)]
+    fn packed(&self, first: usize, width: usize, depth: &Range<usize>) -> Option<&[f32]> {
+        if width != self.width || first % width != 0 {
+            return None;
+        }
+        let panel = &self.panels[first * self.depth..][..width * self.depth];
+        Some(&panel[depth.start * width..depth.end * width])
+    }
+
+    fn packed_width(&self) -> Option<usize> {
+        Some(self.width)
+    }
+}

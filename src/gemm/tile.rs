@@ -1,0 +1,155 @@
+//! The micro-kernel: a tile of C held in registers while k runs by.
+//!
+//! One step of k reads MR numbers of A and NR of B and does MR × NR multiply-adds, so the larger the tile, the less is
+//! loaded per arithmetic operation. With `NV = NR / 16` vectors to a row of the tile, it occupies
+//!
+//! ```text
+//! MR · NV (C)  +  NV (B)  +  1 (a broadcast of A)   of the registers' VECTORS, counted in vectors of sixteen
+//!
+//! AVX-512: 32 vectors of one register     14×32: 28 + 2 + 1 = 31     6×64: 24 + 4 + 1 = 29     8×48: 24 + 3 + 1 = 28
+//! AVX2:     8 vectors of two registers     6×16:  6 + 1 + 1 =  8
+//! NEON:     8 vectors of four registers    6×16:  6 + 1 + 1 =  8
+//! ```
+//!
+//! Two units that take a new fused multiply-add every cycle and finish it after four want eight independent chains in
+//! flight: each of these tiles has at least twelve registers of them.
+
+use super::{MatrixMut, Start};
+use crate::simd::{Isa, LANES, Lanes};
+
+/// The height of a tile in rows and its width in vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    pub(super) mr: usize,
+    pub(super) nv: usize,
+}
+
+/// Tiles for CPUs whose registers hold 32 vectors of sixteen, the one with the fewest loads per multiply-add first;
+/// then those that fit small matrices.
+const WIDE: &[Tile] = &[
+    Tile { mr: 14, nv: 2 },
+    Tile { mr: 8, nv: 3 },
+    Tile { mr: 6, nv: 4 },
+    Tile { mr: 8, nv: 2 },
+    Tile { mr: 16, nv: 1 },
+];
+
+/// The tile for CPUs whose registers hold 8 vectors of sixteen.
+const NARROW: &[Tile] = &[Tile { mr: 6, nv: 1 }];
+
+impl Tile {
+    /// The tile that wastes the least on a C of m rows and n columns; `mr`, if given, is fixed by packing done before.
+    pub(super) fn choose(vectors: usize, m: usize, n: usize, mr: Option<usize>) -> Tile {
+        let tiles = if vectors >= 32 { WIDE } else { NARROW };
+        let padded = |tile: &&Tile| m.next_multiple_of(tile.mr) * n.next_multiple_of(tile.nv * LANES);
+        let fitting = tiles.iter().filter(|tile| mr.is_none_or(|mr| mr == tile.mr));
+        match fitting.min_by_key(padded) {
+            Some(tile) => *tile,
+            None => panic!("no tile has {mr:?} rows"),
+        }
+    }
+}
+
+/// What one call of the micro-kernel works on.
+pub(super) struct Work<'a> {
+    /// The panel of A: `mr` numbers for each step of k.
+    pub a: &'a [f32],
+    /// The panel of B: `nv` vectors for each step of k.
+    pub b: &'a [f32],
+    /// The tile of C, at most mr × nr.
+    pub c: MatrixMut<'a>,
+    /// Where the chains start; biases are those of this tile.
+    pub start: Start<'a>,
+}
+
+/// Runs the micro-kernel of the given size.
+#[inline(always)]
+pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work) {
+    // `I::VECTORS` is known at compile time, so only the fitting arms are compiled for each instruction set.
+    if I::VECTORS >= 32 {
+        match (tile.mr, tile.nv) {
+            (14, 2) => advance::<I, 14, 2>(isa, work),
+            (8, 3) => advance::<I, 8, 3>(isa, work),
+            (6, 4) => advance::<I, 6, 4>(isa, work),
+            (8, 2) => advance::<I, 8, 2>(isa, work),
+            (16, 1) => advance::<I, 16, 1>(isa, work),
+            other => unreachable!("no kernel for tile {other:?}"),
+        }
+    } else {
+        advance::<I, 6, 1>(isa, work);
+    }
+}
+
+#[inline(always)]
+fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
+    let (rows, cols) = (work.c.rows(), work.c.cols());
+    let mut sums = [[isa.splat(0.0); NV]; MR];
+
+    match work.start {
+        Start::Zero => {}
+        Start::Accumulate => {
+            for i in 0..MR.min(rows) {
+                let row = work.c.row_mut(i);
+                for j in 0..NV {
+                    sums[i][j] = load(isa, row, j);
+                }
+            }
+        }
+        Start::PerRow(bias) => {
+            for i in 0..MR.min(rows) {
+                sums[i] = [isa.splat(bias[i]); NV];
+            }
+        }
+        Start::PerColumn(bias) => {
+            for j in 0..NV {
+                let bias = load(isa, bias, j);
+                for i in 0..MR {
+                    sums[i][j] = bias;
+                }
+            }
+        }
+    }
+
+    // The loop that all the time goes into: NV loads, MR broadcasts, MR × NV multiply-adds.
+    let a = work.a.as_chunks::<MR>().0;
+    let b = work.b.as_chunks::<LANES>().0.as_chunks::<NV>().0;
+    for (a, b) in a.iter().zip(b) {
+        let mut vectors = [isa.splat(0.0); NV];
+        for j in 0..NV {
+            vectors[j] = isa.load(&b[j]);
+        }
+        for i in 0..MR {
+            let factor = isa.splat(a[i]);
+            for j in 0..NV {
+                sums[i][j] = factor.mul_add(vectors[j], sums[i][j]);
+            }
+        }
+    }
+
+    if rows == MR && cols == NV * LANES {
+        for i in 0..MR {
+            let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
+            for j in 0..NV {
+                sums[i][j].store(&mut row[j]);
+            }
+        }
+    } else {
+        for i in 0..MR.min(rows) {
+            let row = work.c.row_mut(i);
+            for j in 0..NV {
+                let from = (j * LANES).min(cols);
+                let to = (from + LANES).min(cols);
+                sums[i][j].store_partial(&mut row[from..to]);
+            }
+        }
+    }
+}
+
+/// Vector `j` of a row that may end before it does.
+#[inline(always)]
+fn load<I: Isa>(isa: I, row: &[f32], j: usize) -> I::F32 {
+    match row.get(j * LANES..(j + 1) * LANES).and_then(|full| full.first_chunk::<LANES>()) {
+        Some(full) => isa.load(full),
+        None => isa.load_partial(&row[(j * LANES).min(row.len())..], 0.0),
+    }
+}

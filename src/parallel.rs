@@ -1,0 +1,366 @@
+//! The thread pool: started once, asleep when idle, and never visible in a result.
+//!
+//! Work comes as numbered parts. Which thread does which part is left to chance (an atomic counter), so what a
+//! part computes must not depend on it: every op cuts its work by size, never by the number of threads, and adds
+//! partial results in the order of their numbers.
+//!
+//! A job is announced under a lock, workers join it under the same lock, and the caller works along. It then closes
+//! the job and waits until the last worker has left, which is why a borrowed closure may cross to other threads. A
+//! call from inside a job, or while another thread has the pool, simply runs its parts itself.
+//!
+//! What this is not: work stealing, futures, or nested parallelism.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+
+/// What the pool is doing; guarded by one mutex.
+#[derive(Default)]
+struct State {
+    job: Option<Job>,
+    /// Workers that are inside the job.
+    active: usize,
+    /// Workers with a number from here on leave.
+    workers_wanted: usize,
+}
+
+/// A borrowed closure and its counter. The lifetime is erased; `run_on_pool` argues why that is sound.
+#[derive(Clone, Copy)]
+struct Job {
+    work: *const (dyn Fn() + Sync),
+}
+
+// SAFETY: the closure behind the pointer is Sync, and `run_on_pool` keeps it alive while any worker uses it.
+unsafe impl Send for Job {}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Counts jobs, so that workers can wait for the next one without the lock.
+    announced: AtomicU64,
+    wake: Condvar,
+    left: Condvar,
+}
+
+struct Pool {
+    shared: Arc<Shared>,
+    /// Held for the length of a job: one at a time.
+    turn: Mutex<()>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    threads: AtomicUsize,
+}
+
+thread_local! {
+    /// Whether this thread is inside a job already.
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How often a worker looks for the next job before it sleeps: some tens of microseconds, about the gap between
+/// two ops of a training step.
+const SPINS: usize = 2_000;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Closures run outside the locks, so a poisoned lock guards whole data.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool {
+        shared: Arc::default(),
+        turn: Mutex::new(()),
+        workers: Mutex::new(Vec::new()),
+        threads: AtomicUsize::new(requested_threads().unwrap_or_else(|message| panic!("{message}"))),
+    })
+}
+
+/// The number of threads the environment asks for, or what is wrong with what it asks: `TAPEGRAD_THREADS`, and
+/// one per core of the machine where that is not set.
+pub fn requested_threads() -> Result<usize, String> {
+    match std::env::var_os("TAPEGRAD_THREADS") {
+        None => Ok(cores()),
+        Some(text) => text
+            .to_str()
+            .and_then(|text| text.parse().ok())
+            .filter(|threads| (1..=MAX_THREADS).contains(threads))
+            .ok_or_else(|| format!("TAPEGRAD_THREADS: expected a number from 1 to {MAX_THREADS}, found {text:?}")),
+    }
+}
+
+/// More threads than this are refused.
+pub const MAX_THREADS: usize = 1024;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS))
+}
+
+/// How many threads work on an op, the calling one included.
+pub fn threads() -> usize {
+    pool().threads.load(Ordering::Relaxed)
+}
+
+/// Sets how many threads work on an op. Threads that are no longer wanted end before this returns. Results do
+/// not change.
+///
+/// # Panics
+/// Unless `1 <= threads <= MAX_THREADS`, and from inside a part of a job.
+#[track_caller]
+pub fn set_threads(threads: usize) {
+    assert!((1..=MAX_THREADS).contains(&threads), "set_threads: from 1 to {MAX_THREADS}, got {threads}");
+    assert!(!BUSY.get(), "set_threads: cannot be called from inside a parallel op");
+    let pool = pool();
+    let _turn = lock(&pool.turn);
+    pool.threads.store(threads, Ordering::Relaxed);
+    let mut workers = lock(&pool.workers);
+    lock(&pool.shared.state).workers_wanted = threads - 1;
+    pool.shared.announced.fetch_add(1, Ordering::Release);
+    pool.shared.wake.notify_all();
+    let kept = workers.len().min(threads - 1);
+    for worker in workers.drain(kept..) {
+        let _ = worker.join();
+    }
+}
+
+/// Runs `work(0)`, `work(1)`, … `work(count - 1)`, each once, on the pool's threads.
+///
+/// # Panics
+/// When a part panics, after all threads have left the job.
+pub fn for_each(count: usize, work: impl Fn(usize) + Sync) {
+    if count > 1 && threads() > 1 && !BUSY.get() {
+        // Somebody else's job: this thread's work goes on alone rather than waiting.
+        if let Ok(_turn) = pool().turn.try_lock() {
+            run_on_pool(pool(), count, &work);
+            return;
+        }
+    }
+    (0..count).for_each(work);
+}
+
+fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+    // Takes part after part until none is left. Never unwinds.
+    let take_parts = || {
+        BUSY.set(true);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                if part >= count {
+                    break;
+                }
+                work(part);
+            }
+        }));
+        BUSY.set(false);
+        if let Err(payload) = outcome {
+            next.store(count, Ordering::Relaxed);
+            lock(&panic).get_or_insert(payload);
+        }
+    };
+    start_missing_workers(pool);
+
+    let work: &(dyn Fn() + Sync) = &take_parts;
+    // SAFETY: only the lifetime is changed. Workers reach this pointer only through `state.job`, and count
+    // themselves in `state.active` under the same lock; below, the job is removed and `active` waited down to
+    // zero before `take_parts` and what it borrows go out of scope. Nothing between here and there unwinds.
+    let work: *const (dyn Fn() + Sync) =
+        unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
+    lock(&pool.shared.state).job = Some(Job { work });
+    pool.shared.announced.fetch_add(1, Ordering::Release);
+    pool.shared.wake.notify_all();
+
+    take_parts();
+
+    let mut state = lock(&pool.shared.state);
+    state.job = None;
+    // The others are on their last parts: look for a moment before sleeping.
+    for _ in 0..SPINS {
+        if state.active == 0 {
+            break;
+        }
+        drop(state);
+        std::hint::spin_loop();
+        state = lock(&pool.shared.state);
+    }
+    while state.active > 0 {
+        state = pool.shared.left.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+    }
+    drop(state);
+    if let Some(payload) = lock(&panic).take() {
+        resume_unwind(payload);
+    }
+}
+
+fn start_missing_workers(pool: &Pool) {
+    let wanted = threads() - 1;
+    let mut workers = lock(&pool.workers);
+    if workers.len() == wanted {
+        return;
+    }
+    lock(&pool.shared.state).workers_wanted = wanted;
+    while workers.len() < wanted {
+        let (shared, number) = (pool.shared.clone(), workers.len());
+        let named = std::thread::Builder::new().name(format!("tapegrad-{}", number + 1));
+        match named.spawn(move || work_forever(&shared, number)) {
+            Ok(worker) => workers.push(worker),
+            // A system that gives no more threads gets the same result with fewer.
+            Err(_) => return,
+        }
+    }
+}
+
+fn work_forever(shared: &Shared, number: usize) {
+    let mut seen = 0;
+    loop {
+        // Spinning pays only where every thread has a core of its own.
+        if threads() <= cores() {
+            for _ in 0..SPINS {
+                if shared.announced.load(Ordering::Acquire) != seen {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        let mut state = lock(&shared.state);
+        while shared.announced.load(Ordering::Acquire) == seen && number < state.workers_wanted {
+            state = shared.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        if number >= state.workers_wanted {
+            return;
+        }
+        seen = shared.announced.load(Ordering::Acquire);
+        let Some(job) = state.job else { continue };
+        state.active += 1;
+        drop(state);
+        // SAFETY: this worker is counted in `active`, so `run_on_pool` keeps the closure alive.
+        unsafe { (*job.work)() };
+        let mut state = lock(&shared.state);
+        state.active -= 1;
+        if state.active == 0 {
+            shared.left.notify_one();
+        }
+    }
+}
+
+/// The values of `work(0)` … `work(count - 1)`, in that order.
+pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut slots: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for_each_part(Chunks::new(&mut slots, 1), |i, slot| slot[0] = Some(work(i)));
+    slots.into_iter().flatten().collect()
+}
+
+/// Cuts mutable memory into parts and runs `work(i, part i)` for each, on the pool's threads.
+///
+/// ```
+/// use tapegrad::parallel::{Chunks, for_each_part};
+/// let (mut x, mut sums) = ([1, 2, 3, 4, 5], [0; 3]);
+/// for_each_part((Chunks::new(&mut x, 2), Chunks::new(&mut sums, 1)), |_, (x, sum)| sum[0] = x.iter().sum());
+/// assert_eq!(sums, [3, 7, 5]);
+/// ```
+///
+/// # Panics
+/// When the members of a tuple have different numbers of parts.
+pub fn for_each_part<P: Parts>(parts: P, work: impl Fn(usize, P::Part) + Sync) {
+    for_each(parts.count(), |i| {
+        // SAFETY: `for_each` calls each number below the count once.
+        let part = unsafe { parts.part(i) };
+        work(i, part);
+    });
+}
+
+/// Mutable memory that can be cut into numbered, disjoint parts.
+///
+/// # Safety
+/// Parts of different numbers must not overlap.
+pub unsafe trait Parts: Sync {
+    /// One part.
+    type Part;
+    /// How many parts there are.
+    fn count(&self) -> usize;
+    /// Part `i`.
+    ///
+    /// # Safety
+    /// `i < count()`, and no number is asked for twice.
+    unsafe fn part(&self, i: usize) -> Self::Part;
+}
+
+/// A slice in chunks of one size; the last may be shorter.
+pub struct Chunks<'a, T> {
+    start: *mut T,
+    len: usize,
+    size: usize,
+    owner: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: a Chunks stands for a `&mut [T]` that is given out in disjoint pieces; T: Send lets them cross threads.
+unsafe impl<T: Send> Sync for Chunks<'_, T> {}
+
+impl<'a, T> Chunks<'a, T> {
+    /// Cuts `slice` into chunks of `size` elements, at least one.
+    pub fn new(slice: &'a mut [T], size: usize) -> Self {
+        assert!(size > 0, "a chunk needs at least one element");
+        Chunks { start: slice.as_mut_ptr(), len: slice.len(), size, owner: PhantomData }
+    }
+}
+
+// SAFETY: chunk i covers [i * size, min((i + 1) * size, len)), so chunks are disjoint and inside the slice.
+unsafe impl<'a, T: Send + 'a> Parts for Chunks<'a, T> {
+    type Part = &'a mut [T];
+    fn count(&self) -> usize {
+        self.len.div_ceil(self.size)
+    }
+    unsafe fn part(&self, i: usize) -> &'a mut [T] {
+        let begin = i * self.size;
+        // SAFETY: in bounds and disjoint, see above; the caller asks for each part once.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(begin), self.size.min(self.len - begin)) }
+    }
+}
+
+// SAFETY: each member's parts are disjoint, and the members borrow different memory.
+unsafe impl<A: Parts, B: Parts> Parts for (A, B) {
+    type Part = (A::Part, B::Part);
+    fn count(&self) -> usize {
+        assert_eq!(self.0.count(), self.1.count(), "both slices need the same number of chunks");
+        self.0.count()
+    }
+    unsafe fn part(&self, i: usize) -> Self::Part {
+        // SAFETY: the caller's promise holds for both.
+        unsafe { (self.0.part(i), self.1.part(i)) }
+    }
+}
+
+// SAFETY: as for pairs.
+unsafe impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
+    type Part = (A::Part, B::Part, C::Part);
+    fn count(&self) -> usize {
+        let counts = (self.0.count(), self.1.count(), self.2.count());
+        assert!(counts.0 == counts.1 && counts.1 == counts.2, "all slices need the same number of chunks");
+        counts.0
+    }
+    unsafe fn part(&self, i: usize) -> Self::Part {
+        // SAFETY: the caller's promise holds for all three.
+        unsafe { (self.0.part(i), self.1.part(i), self.2.part(i)) }
+    }
+}
+
+/// Working memory of the calling thread: `len` floats, aligned to a cache line, with unspecified values. It is kept
+/// for the thread's next call, so packing buffers cost nothing after the first.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! {
+        static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    }
+    const LINE: usize = 16;
+    // Taken, not borrowed: a nested call finds an empty vector and makes its own.
+    let mut memory = SCRATCH.take();
+    if memory.len() < len + LINE {
+        memory.resize(len + LINE, 0.0);
+    }
+    let start = memory.as_ptr().align_offset(64).min(LINE);
+    let result = work(&mut memory[start..start + len]);
+    SCRATCH.set(memory);
+    result
+}

@@ -1,0 +1,93 @@
+//! AVX-512: sixteen lanes are one of thirty-two registers.
+//!
+//! Only AVX-512 F is used, which every CPU with AVX-512 has. `VMAXPS a, b` is `a > b ? a : b`, which is the
+//! definition of [`Lanes::max`](super::Lanes::max), so it needs no care; the same for `VMINPS`.
+
+use std::arch::x86_64::*;
+
+use super::Kernel;
+use super::lanes::{Register, Token};
+
+/// A token where the CPU and the system support AVX-512 F.
+#[inline(always)]
+pub(super) fn detect() -> Option<Token<__m512, 1>> {
+    // std caches the answer, so this is one load and one test.
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: just detected.
+        Some(unsafe { Token::assume() })
+    } else {
+        None
+    }
+}
+
+/// Runs a kernel inside a function compiled for AVX-512.
+#[inline]
+pub(super) fn enter<K: Kernel>(token: Token<__m512, 1>, kernel: K) -> K::Output {
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    fn inner<K: Kernel>(token: Token<__m512, 1>, kernel: K) -> K::Output {
+        kernel.run(token)
+    }
+    // SAFETY: the token proves AVX-512 F, and every CPU that has it has AVX2 and FMA.
+    unsafe { inner(token, kernel) }
+}
+
+/// One intrinsic per operation, each safe for the same reason.
+macro_rules! intrinsics {
+    ($($name:ident($self:ident $(, $arg:ident)*) = $body:expr;)*) => {$(
+        #[inline(always)]
+        fn $name($self $(, $arg: __m512)*) -> __m512 {
+            // SAFETY: an __m512 exists, and it came out of a token, so the CPU has AVX-512 F.
+            unsafe { $body }
+        }
+    )*};
+}
+
+impl Register for __m512 {
+    const WIDTH: usize = 16;
+    const COUNT: usize = 32;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m512 {
+        // SAFETY: the caller promises AVX-512 F.
+        unsafe { _mm512_set1_ps(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        // SAFETY: the caller promises AVX-512 F and sixteen readable floats; the load is unaligned.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller promises sixteen writable floats; the store is unaligned.
+        unsafe { _mm512_storeu_ps(to, self) }
+    }
+
+    intrinsics! {
+        add(self, b) = _mm512_add_ps(self, b);
+        sub(self, b) = _mm512_sub_ps(self, b);
+        mul(self, b) = _mm512_mul_ps(self, b);
+        div(self, b) = _mm512_div_ps(self, b);
+        mul_add(self, b, c) = _mm512_fmadd_ps(self, b, c);
+        sqrt(self) = _mm512_sqrt_ps(self);
+        max(self, b) = _mm512_max_ps(self, b);
+        min(self, b) = _mm512_min_ps(self, b);
+        where_gt(self, b, yes, no) = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, b), no, yes);
+        where_eq(self, b, yes, no) = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self, b), no, yes);
+        and(self, b) = _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(self), _mm512_castps_si512(b)));
+        or(self, b) = _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(self), _mm512_castps_si512(b)));
+        xor(self, b) = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(self), _mm512_castps_si512(b)));
+        add_as_integers(self, b) =
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self), _mm512_castps_si512(b)));
+    }
+
+    #[inline(always)]
+    fn shift_up<const BY: i32>(self) -> __m512 {
+        // SAFETY: as for the intrinsics above. The variable shift takes its count as a vector.
+        unsafe { _mm512_castsi512_ps(_mm512_sllv_epi32(_mm512_castps_si512(self), _mm512_set1_epi32(BY))) }
+    }
+    #[inline(always)]
+    fn shift_down<const BY: i32>(self) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_castsi512_ps(_mm512_srlv_epi32(_mm512_castps_si512(self), _mm512_set1_epi32(BY))) }
+    }
+}

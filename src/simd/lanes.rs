@@ -1,0 +1,333 @@
+//! Sixteen lanes made of N registers of 16/N lanes each.
+//!
+//! [`Register`] is what an instruction set brings: some twenty operations, one intrinsic each. [`Sixteen`] makes
+//! the vector of sixteen from them, the same for all, and [`Token`] is the proof that the CPU has them. So an
+//! instruction set is one short file, and everything built on top exists once.
+
+use std::marker::PhantomData;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// The number of lanes of every vector, on every CPU.
+pub const LANES: usize = 16;
+
+/// A set of instructions that the CPU is known to have. The value is the proof; it is free to copy.
+pub trait Isa: Copy + Send + Sync + 'static {
+    /// Sixteen `f32`s.
+    type F32: Lanes;
+
+    /// How many vectors of sixteen fit in the registers: what a GEMM tile may use.
+    const VECTORS: usize;
+
+    /// Sixteen times the same number.
+    fn splat(self, value: f32) -> Self::F32;
+
+    /// The sixteen numbers of an array, lane 0 first.
+    fn load(self, from: &[f32; LANES]) -> Self::F32;
+
+    /// Up to sixteen numbers; the lanes behind them hold `rest`.
+    #[inline(always)]
+    fn load_partial(self, from: &[f32], rest: f32) -> Self::F32 {
+        let mut padded = [rest; LANES];
+        padded[..from.len()].copy_from_slice(from);
+        self.load(&padded)
+    }
+}
+
+/// Sixteen `f32`s: lane-wise IEEE arithmetic, and the bit operations that `math.rs` needs.
+pub trait Lanes:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// Writes the lanes to memory, lane 0 first.
+    fn store(self, to: &mut [f32; LANES]);
+    /// `self * factor + addend`, rounded once.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+    /// `if self > other { self } else { other }`: a NaN on the left gives `other`, a NaN on the right stays.
+    fn max(self, other: Self) -> Self;
+    /// `if self < other { self } else { other }`.
+    fn min(self, other: Self) -> Self;
+    /// `yes` in the lanes where `self > other`, `no` in the rest (also where either is NaN).
+    fn where_gt(self, other: Self, yes: Self, no: Self) -> Self;
+    /// `yes` in the lanes where `self == other`, `no` in the rest (also where either is NaN).
+    fn where_eq(self, other: Self, yes: Self, no: Self) -> Self;
+    /// The bits of every lane and-ed with a mask.
+    fn and_bits(self, mask: u32) -> Self;
+    /// The bits of every lane or-ed with a mask.
+    fn or_bits(self, mask: u32) -> Self;
+    /// The bits of the two vectors or-ed lane by lane.
+    fn or(self, other: Self) -> Self;
+    /// The bits of every lane as a whole number, plus a constant, wrapping.
+    fn add_bits(self, addend: u32) -> Self;
+    /// The bits of the two vectors added as whole numbers, wrapping.
+    fn add_as_integers(self, other: Self) -> Self;
+    /// The bits of every lane shifted up.
+    fn shift_up<const BY: i32>(self) -> Self;
+    /// The bits of every lane shifted down, zeros coming in (a logical shift).
+    fn shift_down<const BY: i32>(self) -> Self;
+
+    /// The lanes as an array.
+    #[inline(always)]
+    fn to_array(self) -> [f32; LANES] {
+        let mut array = [0.0; LANES];
+        self.store(&mut array);
+        array
+    }
+
+    /// Writes the first `to.len()` lanes, at most sixteen.
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        let len = to.len();
+        to.copy_from_slice(&self.to_array()[..len]);
+    }
+
+    /// The absolute value.
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.and_bits(0x7fff_ffff)
+    }
+
+    /// The sum of the lanes in the one fixed order of this crate: halves are added until one lane is left
+    /// (0 + 8, 1 + 9, …, then 0 + 4, …).
+    #[inline(always)]
+    fn fold_sum(self) -> f32 {
+        fold(self.to_array(), |a, b| a + b)
+    }
+
+    /// The largest lane, in the same order of comparison.
+    #[inline(always)]
+    fn fold_max(self) -> f32 {
+        fold(self.to_array(), |a, b| if a > b { a } else { b })
+    }
+}
+
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = f(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// What an instruction set brings: a register of `16 / N` lanes. See [`Lanes`] for what each operation means.
+///
+/// A value of a register type exists only where its instructions do: it comes out of a [`Token`], and a token
+/// comes out of detection. That is the argument behind every `unsafe` block in the implementations.
+pub trait Register: Copy + Send + Sync + 'static {
+    /// Lanes in one register.
+    const WIDTH: usize;
+    /// Registers that the CPU has.
+    const COUNT: usize;
+
+    /// # Safety
+    /// The CPU must have the instructions.
+    unsafe fn splat(value: f32) -> Self;
+    /// # Safety
+    /// The CPU must have the instructions, and `from` be valid for reading `WIDTH` floats.
+    unsafe fn load(from: *const f32) -> Self;
+    /// # Safety
+    /// `to` must be valid for writing `WIDTH` floats.
+    unsafe fn store(self, to: *mut f32);
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    fn sqrt(self) -> Self;
+    fn max(self, other: Self) -> Self;
+    fn min(self, other: Self) -> Self;
+    fn where_gt(self, other: Self, yes: Self, no: Self) -> Self;
+    fn where_eq(self, other: Self, yes: Self, no: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    fn add_as_integers(self, other: Self) -> Self;
+    fn shift_up<const BY: i32>(self) -> Self;
+    fn shift_down<const BY: i32>(self) -> Self;
+}
+
+/// The proof that the CPU has the instructions of register `R`.
+#[derive(Clone, Copy)]
+pub struct Token<R, const N: usize>(PhantomData<R>);
+
+impl<R: Register, const N: usize> Token<R, N> {
+    /// # Safety
+    /// The CPU must have the instructions of `R`.
+    pub(super) const unsafe fn assume() -> Self {
+        assert!(R::WIDTH * N == LANES);
+        Token(PhantomData)
+    }
+}
+
+impl<R: Register, const N: usize> Isa for Token<R, N> {
+    type F32 = Sixteen<R, N>;
+
+    const VECTORS: usize = R::COUNT / N;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Sixteen<R, N> {
+        // SAFETY: the token proves the instructions.
+        Sixteen([unsafe { R::splat(value) }; N])
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Sixteen<R, N> {
+        let mut vector = self.splat(0.0);
+        for i in 0..N {
+            // SAFETY: the token proves the instructions, and i * WIDTH + WIDTH <= LANES, the length of `from`.
+            vector.0[i] = unsafe { R::load(from.as_ptr().add(i * R::WIDTH)) };
+        }
+        vector
+    }
+}
+
+/// Sixteen lanes in `N` registers. Made only through a token's `splat` and `load`, and from other vectors.
+#[derive(Clone, Copy)]
+pub struct Sixteen<R, const N: usize>([R; N]);
+
+impl<R: Register, const N: usize> Sixteen<R, N> {
+    #[inline(always)]
+    fn map(mut self, f: impl Fn(R) -> R) -> Self {
+        for i in 0..N {
+            self.0[i] = f(self.0[i]);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn zip(mut self, other: Self, f: impl Fn(R, R) -> R) -> Self {
+        for i in 0..N {
+            self.0[i] = f(self.0[i], other.0[i]);
+        }
+        self
+    }
+
+    /// A vector with the same bits in every lane. It takes `self` as the proof that the instructions exist.
+    #[inline(always)]
+    fn constant(self, bits: u32) -> Self {
+        // SAFETY: a register value exists, so its instructions do.
+        Sixteen([unsafe { R::splat(f32::from_bits(bits)) }; N])
+    }
+
+    #[inline(always)]
+    fn choose(mut self, other: Self, yes: Self, no: Self, f: impl Fn(R, R, R, R) -> R) -> Self {
+        for i in 0..N {
+            self.0[i] = f(self.0[i], other.0[i], yes.0[i], no.0[i]);
+        }
+        self
+    }
+}
+
+impl<R: Register, const N: usize> Add for Sixteen<R, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.zip(other, R::add)
+    }
+}
+
+impl<R: Register, const N: usize> Sub for Sixteen<R, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, R::sub)
+    }
+}
+
+impl<R: Register, const N: usize> Mul for Sixteen<R, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.zip(other, R::mul)
+    }
+}
+
+impl<R: Register, const N: usize> Div for Sixteen<R, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.zip(other, R::div)
+    }
+}
+
+impl<R: Register, const N: usize> Neg for Sixteen<R, N> {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.zip(self.constant(0x8000_0000), R::xor)
+    }
+}
+
+impl<R: Register, const N: usize> Lanes for Sixteen<R, N> {
+    #[inline(always)]
+    fn store(self, to: &mut [f32; LANES]) {
+        for i in 0..N {
+            // SAFETY: i * WIDTH + WIDTH <= LANES, the length of `to`.
+            unsafe { self.0[i].store(to.as_mut_ptr().add(i * R::WIDTH)) };
+        }
+    }
+    #[inline(always)]
+    fn mul_add(mut self, factor: Self, addend: Self) -> Self {
+        for i in 0..N {
+            self.0[i] = self.0[i].mul_add(factor.0[i], addend.0[i]);
+        }
+        self
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.map(R::sqrt)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, R::max)
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.zip(other, R::min)
+    }
+    #[inline(always)]
+    fn where_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        self.choose(other, yes, no, R::where_gt)
+    }
+    #[inline(always)]
+    fn where_eq(self, other: Self, yes: Self, no: Self) -> Self {
+        self.choose(other, yes, no, R::where_eq)
+    }
+    #[inline(always)]
+    fn and_bits(self, mask: u32) -> Self {
+        self.zip(self.constant(mask), R::and)
+    }
+    #[inline(always)]
+    fn or_bits(self, mask: u32) -> Self {
+        self.zip(self.constant(mask), R::or)
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self.zip(other, R::or)
+    }
+    #[inline(always)]
+    fn add_bits(self, addend: u32) -> Self {
+        self.zip(self.constant(addend), R::add_as_integers)
+    }
+    #[inline(always)]
+    fn add_as_integers(self, other: Self) -> Self {
+        self.zip(other, R::add_as_integers)
+    }
+    #[inline(always)]
+    fn shift_up<const BY: i32>(self) -> Self {
+        self.map(R::shift_up::<BY>)
+    }
+    #[inline(always)]
+    fn shift_down<const BY: i32>(self) -> Self {
+        self.map(R::shift_down::<BY>)
+    }
+}

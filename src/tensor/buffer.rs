@@ -1,0 +1,193 @@
+//! The memory under a tensor: aligned, zeroed at birth, and recycled.
+//!
+//! A training step makes and drops the same few dozen tensors again and again. Handing each back to the system
+//! would have it unmapped and faulted in afresh, page by page, on every step. So a dropped buffer goes to a free
+//! list, sorted by size class, and the next tensor of that class takes it: from the second step on, a training
+//! loop allocates no tensor memory at all ([`statistics`] counts, `tests/recycling.rs` asserts).
+//!
+//! There is no uninitialised memory here. A new block is zeroed; a recycled one holds what its last owner left,
+//! which is stale but initialised, so `&mut [f32]` over it is sound. Builds with debug assertions fill recycled
+//! blocks with NaN, so that an op that forgets to write an element is seen at once.
+//!
+//! What this is not: a general allocator. It serves only `f32` blocks, and never splits or joins them.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Mutex;
+
+/// One cache line, and the widest vector register there is.
+const ALIGN: usize = 64;
+
+/// The smallest block: one vector of sixteen lanes, which is one cache line.
+const MIN_CAPACITY: usize = 16;
+
+/// A block of `f32`s with one owner. [`super::Tensor`] shares it through an `Arc`.
+pub struct Buffer {
+    pointer: NonNull<f32>,
+    /// The elements in use.
+    len: usize,
+    /// The elements allocated: `len` rounded up to its size class.
+    capacity: usize,
+}
+
+// SAFETY: a Buffer owns its memory as a Vec<f32> does; `&Buffer` only reads and `&mut Buffer` is exclusive.
+unsafe impl Send for Buffer {}
+// SAFETY: as above; there is no interior mutability.
+unsafe impl Sync for Buffer {}
+
+/// What the free list knows about itself; see [`statistics`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// Blocks ever asked of the system. Constant while a loop only recycles.
+    pub allocated: usize,
+    /// Blocks that lie in the free list now.
+    pub free: usize,
+    /// Bytes that lie in the free list now.
+    pub free_bytes: usize,
+}
+
+/// Blocks by size class. Pointers are kept as addresses without an owner; only this list owns them.
+struct FreeList {
+    classes: Vec<Vec<Block>>,
+    allocated: usize,
+}
+
+struct Block(NonNull<f32>);
+
+// SAFETY: a Block is plain memory that nobody else points to.
+unsafe impl Send for Block {}
+
+static FREE: Mutex<FreeList> = Mutex::new(FreeList { classes: Vec::new(), allocated: 0 });
+
+fn free_list() -> std::sync::MutexGuard<'static, FreeList> {
+    // A panic while the lock is held cannot leave the list half changed: each change is one push or one pop.
+    FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The size class of `len`: capacities grow by a quarter of a power of two, so at most a fifth is unused.
+fn class_of(len: usize) -> (usize, usize) {
+    assert!(len <= isize::MAX as usize / 8, "a tensor of {len} elements is larger than this machine can address");
+    let len = len.max(MIN_CAPACITY);
+    let octave = len.ilog2() as usize;
+    let quarter = 1 << (octave - 2);
+    let capacity = len.div_ceil(quarter) * quarter;
+    // Rounding up may reach the next octave, whose first class it then is.
+    let octave = capacity.ilog2() as usize;
+    let step = (capacity >> (octave - 2)) & 3;
+    (octave * 4 + step, capacity)
+}
+
+fn layout(capacity: usize) -> Layout {
+    let bytes = capacity.checked_mul(size_of::<f32>());
+    match bytes.and_then(|bytes| Layout::from_size_align(bytes, ALIGN).ok()) {
+        Some(layout) => layout,
+        None => panic!("a tensor of {capacity} elements is larger than this machine can address"),
+    }
+}
+
+impl Buffer {
+    /// A buffer of `len` elements whose values are unspecified; the caller writes every one.
+    pub(crate) fn new(len: usize) -> Buffer {
+        let (class, capacity) = class_of(len);
+        let recycled = free_list().classes.get_mut(class).and_then(Vec::pop);
+        if let Some(Block(pointer)) = recycled {
+            let mut buffer = Buffer { pointer, len, capacity };
+            if cfg!(debug_assertions) {
+                buffer.fill(f32::NAN);
+            }
+            return buffer;
+        }
+        let layout = layout(capacity);
+        // SAFETY: the layout's size is at least MIN_CAPACITY floats, so not zero.
+        let Some(pointer) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        free_list().allocated += 1;
+        Buffer { pointer: pointer.cast(), len, capacity }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let class = class_of(self.capacity).0;
+        let mut free = free_list();
+        if free.classes.len() <= class {
+            free.classes.resize_with(class + 1, Vec::new);
+        }
+        free.classes[class].push(Block(self.pointer));
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `pointer` is valid for `capacity >= len` initialised floats (see the header) while self lives,
+        // and `&self` keeps writers out.
+        unsafe { slice::from_raw_parts(self.pointer.as_ptr(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and `&mut self` makes this the only access.
+        unsafe { slice::from_raw_parts_mut(self.pointer.as_ptr(), self.len) }
+    }
+}
+
+/// How many blocks were allocated and how many lie free, over the whole process.
+///
+/// ```
+/// use tapegrad::{Tensor, tensor::buffer::statistics};
+/// drop(Tensor::zeros([1000]));
+/// let before = statistics().allocated;
+/// drop(Tensor::zeros([1000]));
+/// assert_eq!(statistics().allocated, before); // the second tensor took the first one's memory
+/// ```
+pub fn statistics() -> Statistics {
+    let list = free_list();
+    let mut seen = Statistics { allocated: list.allocated, free: 0, free_bytes: 0 };
+    for (class, blocks) in list.classes.iter().enumerate() {
+        seen.free += blocks.len();
+        seen.free_bytes += blocks.len() * capacity_of(class) * size_of::<f32>();
+    }
+    seen
+}
+
+/// Gives every free block back to the system, for a program that is done with large tensors.
+pub fn release_free() {
+    let mut list = free_list();
+    for class in 0..list.classes.len() {
+        for Block(pointer) in std::mem::take(&mut list.classes[class]) {
+            // SAFETY: blocks of this class were allocated with exactly this layout and nobody points to them.
+            unsafe { dealloc(pointer.as_ptr().cast(), layout(capacity_of(class))) };
+        }
+    }
+}
+
+/// The capacity of a class: the inverse of [`class_of`].
+fn capacity_of(class: usize) -> usize {
+    let (octave, step) = (class / 4, class % 4);
+    (4 + step) << octave.saturating_sub(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_holds_what_was_asked_and_wastes_at_most_a_fifth() {
+        for len in (0..5000).chain([884_736, 47_040_000, 1 << 33]) {
+            let (class, capacity) = class_of(len);
+            assert!(capacity >= len);
+            assert!(capacity <= MIN_CAPACITY || capacity * 4 < len * 5, "{len} took {capacity}");
+            assert_eq!(class_of(capacity), (class, capacity), "a block returns to the class it came from");
+            assert_eq!(capacity_of(class), capacity);
+        }
+    }
+
+    #[test]
+    fn buffers_are_aligned_for_every_register() {
+        for len in [0, 1, 17, 1000] {
+            assert_eq!(Buffer::new(len).as_ptr() as usize % ALIGN, 0);
+        }
+    }
+}
