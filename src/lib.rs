@@ -4,6 +4,9 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
 // What can go wrong outside: files, formats, arguments.
+pub mod error;
+
+pub mod file;
 
 // Chapter 1: numbers in a shape.
 pub mod tensor;
@@ -22,5 +25,12 @@ pub mod autograd;
 // Chapter 5: the ops.
 pub mod ops;
 
+// Chapter 8: Fashion-MNIST, from files to batches.
+pub mod data;
+
+// Pictures: PGM in, PNG and terminal out.
+pub mod image;
+
 pub use autograd::{Gradients, Param, Tape, Var};
+pub use error::{Error, Result};
 pub use tensor::{Shape, Tensor};
