@@ -1,0 +1,251 @@
+//! Pictures in (PGM), out (PNG, terminal), and that a failed write destroys nothing.
+
+mod scratch;
+
+use flate2::Crc;
+use flate2::read::ZlibDecoder;
+use scratch::{Scratch, message};
+use std::fs;
+use std::io::Read;
+use tapegrad::image::{GrayImage, pgm, png, terminal};
+
+/// A PNG reader of its own: checks the signature, every length and every CRC-32, undoes the (absent) filters.
+/// Returns width, height and pixels.
+fn decode_png(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().unwrap());
+    let mut rest = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n").unwrap();
+    let mut chunks = Vec::new();
+    while !rest.is_empty() {
+        let length = number(rest) as usize;
+        let (name, content) = (&rest[4..8], &rest[8..8 + length]);
+        let mut crc = Crc::new();
+        crc.update(&rest[4..8 + length]);
+        assert_eq!(number(&rest[8 + length..]), crc.sum());
+        chunks.push((name, content));
+        rest = &rest[12 + length..];
+    }
+    let [(b"IHDR", header), (b"IDAT", zlib), (b"IEND", [])] = chunks[..] else { panic!("{chunks:?}") };
+    let (width, height) = (number(header), number(&header[4..]));
+    assert_eq!(header[8..], [8, 0, 0, 0, 0], "eight bits, grey, not interlaced");
+    let mut rows = Vec::new();
+    ZlibDecoder::new(zlib).read_to_end(&mut rows).unwrap();
+    assert_eq!(rows.len(), height as usize * (1 + width as usize));
+    let pixels = rows.chunks_exact(1 + width as usize).flat_map(|row| {
+        assert_eq!(row[0], 0, "filter: none");
+        row[1..].to_vec()
+    });
+    (width, height, pixels.collect())
+}
+
+fn ramp(width: usize, height: usize) -> GrayImage {
+    let bytes: Vec<u8> = (0..width * height).map(|i| (i * 7 % 256) as u8).collect();
+    GrayImage::from_bytes(width, height, &bytes)
+}
+
+#[test]
+fn png_holds_every_pixel() {
+    for (width, height) in [(1, 1), (28, 28), (300, 5)] {
+        let image = ramp(width, height);
+        let bytes: Vec<u8> = (0..width * height).map(|i| (i * 7 % 256) as u8).collect();
+        let (w, h, pixels) = decode_png(&png::encode(&image, 1).unwrap());
+        assert_eq!((w as usize, h as usize, pixels), (width, height, bytes));
+    }
+    // Enlarged: the pixel at (x, y) is the old one at (x / 3, y / 3).
+    let (width, height, pixels) = decode_png(&png::encode(&ramp(5, 4), 3).unwrap());
+    assert_eq!((width, height), (15, 12));
+    for (i, pixel) in pixels.into_iter().enumerate() {
+        let (x, y) = (i % 15 / 3, i / 15 / 3);
+        assert_eq!(usize::from(pixel), (y * 5 + x) * 7, "at {i}");
+    }
+    // Out of range, rounding, NaN.
+    let odd = [-1.0, 2.0, 0.5, 0.1, f32::NAN, f32::INFINITY];
+    let (.., pixels) = decode_png(&png::encode(&GrayImage::new(3, 2, odd.to_vec()), 1).unwrap());
+    assert_eq!(pixels, [0, 255, 128, 26, 0, 255]);
+
+    for scale in [0, 1 << 20, usize::MAX] {
+        let error = png::encode(&ramp(28, 28), scale).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("scale: expected 1 or more, and at most 268435456 pixels from 28 x 28, found {scale}")
+        );
+    }
+}
+
+#[test]
+fn a_write_is_whole_or_leaves_what_was_there() {
+    let scratch = Scratch::new("replace");
+    let path = scratch.dir().join("picture.png");
+    png::write(&path, &ramp(9, 9), 2).unwrap();
+    let first = fs::read(&path).unwrap();
+    assert_eq!(first, png::encode(&ramp(9, 9), 2).unwrap());
+
+    // A bad argument: refused before the file is touched.
+    png::write(&path, &ramp(9, 9), 0).unwrap_err();
+    // A read-only file: refused, though a rename would go through.
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    let writable = permissions.clone();
+    permissions.set_readonly(true);
+    fs::set_permissions(&path, permissions).unwrap();
+    let found = message(png::write(&path, &ramp(3, 3), 1), &path);
+    assert_eq!(found, "a file that can be written, found a read-only file");
+    fs::set_permissions(&path, writable).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), first);
+
+    let found = message(png::write(scratch.dir(), &ramp(3, 3), 1), scratch.dir());
+    assert_eq!(found, "a file that can be written, found a folder");
+    let nowhere = scratch.dir().join("no/such/folder.png");
+    message(png::write(&nowhere, &ramp(3, 3), 1), &nowhere);
+    assert!(png::write("", &ramp(3, 3), 1).unwrap_err().to_string().contains("a path without a file name"));
+
+    png::write(&path, &ramp(4, 4), 1).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), png::encode(&ramp(4, 4), 1).unwrap());
+    let left: Vec<_> = fs::read_dir(scratch.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["picture.png"], "no temporary file stays behind");
+}
+
+/// A symbolic link stays one, and the file behind it gets the new content and keeps its permissions.
+#[cfg(unix)]
+#[test]
+fn a_write_follows_links() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let scratch = Scratch::new("links");
+    let target = scratch.file("target.png", b"old");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    let link = scratch.dir().join("link.png");
+    symlink("target.png", &link).unwrap();
+    png::write(&link, &ramp(3, 3), 1).unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read(&target).unwrap(), png::encode(&ramp(3, 3), 1).unwrap());
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn pgm_reads_what_it_should() {
+    let scratch = Scratch::new("pgm");
+    let read = |bytes: &[u8]| {
+        let image = pgm::read(scratch.file("good.pgm", bytes)).unwrap();
+        (image.width(), image.height(), image.pixels().to_vec())
+    };
+    let picture = (3, 2, vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+    assert_eq!(read(b"P2\n3 2\n5\n0 1 2\n3 4 5\n"), picture);
+    assert_eq!(read(b"P2#c\n# 9 9\r3# nine\r\n 2\t5 0 1 2 #x\n3 4\n05# end"), picture);
+    assert_eq!(read(b"P5\n3 2\n5\n\x00\x01\x02\x03\x04\x05"), picture);
+    // Pixels that look like white space and like a comment belong to the picture.
+    assert_eq!(read(b"P5 3 1 255\n\n# "), (3, 1, vec![10.0 / 255.0, 35.0 / 255.0, 32.0 / 255.0]));
+    // White over 255: two bytes, high byte first.
+    assert_eq!(
+        read(b"P5 3 1 65535 \xff\xff\x00\x01\x01\x00"),
+        (3, 1, vec![1.0, 1.0 / 65535.0, 256.0 / 65535.0])
+    );
+    assert_eq!(read(b"P5 1 1 256\n\x01\x00"), (1, 1, vec![1.0]));
+}
+
+#[test]
+fn hostile_pgm_is_refused() {
+    let scratch = Scratch::new("hostile-pgm");
+    let cases: &[(&[u8], &str)] = &[
+        (b"", "a PGM picture (starts with P2 or P5), found an empty file"),
+        (b"P6 1 1 255 abc", "found a PPM picture (colour)"),
+        (b"P4 1 1 \x80", "found a PBM picture (black and white)"),
+        (b"\x89PNG\r\n\x1a\n", "found a PNG picture"),
+        (b"\xff\xd8\xff\xe0", "found a JPEG picture"),
+        (b"hello", "found something else"),
+        (b"P5", "the width from 1 to 4294967295, found the end of the file"),
+        (b"P5 # only a comment", "the width from 1 to 4294967295, found the end of the file"),
+        (b"P5 0 1 255\n", "the width from 1 to 4294967295, found 0"),
+        (b"P5 1 -1 255\n", "the height from 1 to 4294967295, found '-' at byte 5"),
+        (b"P5 1 99999999999 255\n", "the height from 1 to 4294967295, found a number of 11 digits"),
+        (b"P5 1 1 65536\n\x00", "the value of white from 1 to 65535, found 65536"),
+        (b"P5 1 1 0\n\x00", "the value of white from 1 to 65535, found 0"),
+        (b"P5 1 1 255", "white space after the header, found the end of the file"),
+        (b"P5 1 1 255\x00\x00", "white space after the header, found byte 0x00 at byte 10"),
+        (b"P5 4294967295 4294967295 255\n\x00", "at most 67108864 pixels, found 4294967295 x 4294967295"),
+        (b"P5 8192 8192 255\n\x00", "67108864 bytes for 8192 x 8192 pixels, found 1 bytes after the header"),
+        (b"P5 2 1 255\n\x00", "2 bytes for 2 x 1 pixels, found 1 bytes"),
+        (b"P5 2 1 256\n\x00\x00", "4 bytes for 2 x 1 pixels, found 2 bytes"),
+        (b"P5 1 1 255\n\x00\n", "1 bytes for 1 x 1 pixels, found 2 bytes"),
+        (b"P5 1 1 7\n\x08", "pixels from 0 to 7, found 8"),
+        (b"P2 8192 8192 255\n0 0 0", "8192 x 8192 pixels, found only 6 bytes of text"),
+        (b"P2 3 1 255\n1 2", "3 x 1 pixels, found only 4 bytes of text"),
+        (b"P2 2 1 255\n17 ", "a pixel from 0 to 255, found the end of the file"),
+        (b"P2 2 1 255\n1 x", "a pixel from 0 to 255, found 'x' at byte 13"),
+        (b"P2 2 1 255\n1 256", "a pixel from 0 to 255, found 256"),
+        (b"P2 1 1 255\n1 2", "nothing after 1 x 1 pixels, found '2' at byte 13"),
+    ];
+    for (bytes, wanted) in cases {
+        let path = scratch.file("bad.pgm", bytes);
+        let found = message(pgm::read(&path), &path);
+        assert!(found.contains(wanted), "{found:?} does not say {wanted:?}");
+    }
+    message(pgm::read(scratch.dir()), scratch.dir());
+    let missing = scratch.dir().join("missing.pgm");
+    message(pgm::read(&missing), &missing);
+
+    // Every beginning of a good file, and every byte of it changed into one that may confuse: an answer, never a panic.
+    for good in
+        [&b"P2\n3 2 #c\n65535\n0 1 2\n3 4 50000"[..], b"P5\n2 2\n300\n\x00\x01\x00\x02\x00\x03\x01\x00"]
+    {
+        pgm::read(scratch.file("cut.pgm", good)).unwrap();
+        for at in 0..good.len() {
+            let path = scratch.file("cut.pgm", &good[..at]);
+            // P2 may lose digits of its last number and still be a picture.
+            if good[1] == b'5' || at < good.len() - 4 {
+                message(pgm::read(&path), &path);
+            }
+            for byte in *b"\x00\x01\n\r #-0189PX\x7f\x80\xff" {
+                let mut changed = good.to_vec();
+                changed[at] = byte;
+                let path = scratch.file("changed.pgm", &changed);
+                match pgm::read(&path) {
+                    Ok(image) => assert_eq!(image.pixels().len(), image.width() * image.height()),
+                    Err(error) => drop(message(Err::<(), _>(error), &path)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_terminal_shows_shades() {
+    let shades = GrayImage::new(5, 2, vec![0.0, 0.25, 0.5, 0.75, 1.0, -3.0, 0.12, 0.13, f32::NAN, 9.0]);
+    assert_eq!(terminal::draw(&shades, 10), "  ░░▒▒▓▓██\n    ░░  ██\n");
+    // Half the room: means of the columns that each new one covers, here 1 and 1, 2 and 2 rows become one.
+    let halves = GrayImage::new(4, 2, vec![0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(terminal::draw(&halves, 4), "  ▓▓\n");
+    for columns in [0, 1, 2, 7, 33, 56, usize::MAX] {
+        let drawn = terminal::draw(&ramp(28, 28), columns);
+        let width = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+        let limit = if columns < 56 { columns.max(2) & !1 } else { 56 };
+        assert_eq!((width, drawn.lines().count()), (limit, limit / 2), "{columns} columns");
+    }
+    // A tower is held by its height.
+    assert_eq!(terminal::draw(&ramp(2, 1000), 40).lines().count(), 40);
+
+    // Two rows to a line; the third row has nothing below it.
+    let grey = GrayImage::new(1, 3, vec![0.0, 1.0, 0.5]);
+    assert_eq!(
+        terminal::draw_in_grey(&grey, 80),
+        "\x1b[38;5;232;48;5;255m▀\x1b[0m\n\x1b[38;5;244m▀\x1b[0m\n"
+    );
+    assert_eq!(terminal::draw_in_grey(&ramp(28, 28), 14).matches('▀').count(), 14 * 7);
+}
+
+#[test]
+fn a_picture_is_stretched_and_shrunk() {
+    let pixels = |values: &[f32]| GrayImage::stretched(values.len(), 1, values).pixels().to_vec();
+    assert_eq!(pixels(&[-1.0, 3.0, 1.0]), [0.0, 1.0, 0.5]);
+    assert_eq!(pixels(&[f32::MIN, f32::MAX, 0.0]), [0.0, 1.0, 0.5]);
+    assert_eq!(pixels(&[7.0, 7.0]), [0.0, 0.0]);
+    assert_eq!(pixels(&[f32::NAN, 0.0, f32::INFINITY, 2.0, f32::NEG_INFINITY]), [0.0, 0.0, 1.0, 1.0, 0.0]);
+    assert_eq!(pixels(&[f32::NAN]), [0.0]);
+
+    let image = GrayImage::new(3, 2, vec![0.0, 1.0, 0.5, 0.0, 1.0, 0.5]);
+    assert_eq!(image.shrunk(3, 2), image);
+    assert_eq!(image.shrunk(1, 1).pixels(), [0.5]);
+    // Three columns into two: one and two.
+    assert_eq!(image.shrunk(2, 1).pixels(), [0.0, 0.75]);
+    let panic = std::panic::catch_unwind(|| image.shrunk(4, 1)).unwrap_err();
+    assert_eq!(panic.downcast_ref::<String>().unwrap(), "shrunk: expected 1 x 1 to 3 x 2, got 4 x 1");
+    let panic = std::panic::catch_unwind(|| GrayImage::new(2, 2, vec![0.0; 3])).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("a width of 2 and a height of 2"));
+}
