@@ -87,7 +87,9 @@ pub fn requested_threads() -> Result<usize, String> {
             .to_str()
             .and_then(|text| text.parse().ok())
             .filter(|threads| (1..=MAX_THREADS).contains(threads))
-            .ok_or_else(|| format!("TAPEGRAD_THREADS: expected a number from 1 to {MAX_THREADS}, found {text:?}")),
+            .ok_or_else(|| {
+                format!("TAPEGRAD_THREADS: expected a number from 1 to {MAX_THREADS}, found {text:?}")
+            }),
     }
 }
 
@@ -347,20 +349,58 @@ unsafe impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
     }
 }
 
-/// Working memory of the calling thread: `len` floats, aligned to a cache line, with unspecified values. It is kept
-/// for the thread's next call, so packing buffers cost nothing after the first.
-pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local! {
-        static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+/// Working memory of the calling thread: floats with unspecified values, aligned to a cache line. It goes back to the
+/// thread when dropped and serves the next one, so packing buffers cost nothing after the first time.
+///
+/// ```
+/// let mut scratch = tapegrad::parallel::Scratch::new(100);
+/// scratch.fill(1.0);
+/// assert_eq!(scratch.len(), 100);
+/// ```
+pub struct Scratch {
+    memory: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+impl Scratch {
+    /// `len` floats.
+    pub fn new(len: usize) -> Scratch {
+        const LINE: usize = 16;
+        // Taken, not borrowed: a second one on the same thread finds an empty vector and makes its own.
+        let mut memory = SCRATCH.take();
+        if memory.len() < len + LINE {
+            memory.resize(len + LINE, 0.0);
+        }
+        let start = memory.as_ptr().align_offset(64).min(LINE);
+        Scratch { memory, start, len }
     }
-    const LINE: usize = 16;
-    // Taken, not borrowed: a nested call finds an empty vector and makes its own.
-    let mut memory = SCRATCH.take();
-    if memory.len() < len + LINE {
-        memory.resize(len + LINE, 0.0);
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        // Of two that were out at a time, the larger is worth keeping. At thread exit there is nowhere to keep it.
+        let _ = SCRATCH.try_with(|kept| {
+            let other = kept.take();
+            kept.set(if other.len() > memory.len() { other } else { memory });
+        });
     }
-    let start = memory.as_ptr().align_offset(64).min(LINE);
-    let result = work(&mut memory[start..start + len]);
-    SCRATCH.set(memory);
-    result
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl std::ops::DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
 }

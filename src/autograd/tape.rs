@@ -167,7 +167,10 @@ impl Tape {
     /// Runs the tape from `loss` to its start.
     #[track_caller]
     pub(super) fn run_backward(&self, loss: NodeId) -> Gradients {
-        assert!(self.training, "backward: this is an inference tape, which keeps nothing; use Tape::training()");
+        assert!(
+            self.training,
+            "backward: this is an inference tape, which keeps nothing; use Tape::training()"
+        );
         let mut nodes = std::mem::take(&mut *self.nodes.borrow_mut());
         self.spent.set(true);
         nodes.truncate(loss.0 + 1); // what was recorded after the loss does not matter to it
@@ -175,7 +178,11 @@ impl Tape {
         let mut adjoints = Adjoints {
             slots: Vec::new(),
             wants: nodes.iter().map(|node| node.wants_grad).collect(),
-            shapes: if cfg!(debug_assertions) { nodes.iter().map(|node| node.value.shape()).collect() } else { vec![] },
+            shapes: if cfg!(debug_assertions) {
+                nodes.iter().map(|node| node.value.shape()).collect()
+            } else {
+                vec![]
+            },
         };
         adjoints.slots.resize_with(nodes.len(), || None);
         let seed = Tensor::full(last.value.shape(), 1.0);

@@ -17,7 +17,7 @@
 
 use super::tile::{self, Tile, Work};
 use super::{MatrixMut, Panels, Start};
-use crate::parallel::with_scratch;
+use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
 const KC: usize = 256;
@@ -52,47 +52,46 @@ impl<A: Panels, B: Panels> Kernel for Blocked<'_, A, B> {
         let nc = (NC / nr * nr).min(n.next_multiple_of(nr));
         let a_size = if a.packed_width().is_some() { 0 } else { mc * kc };
 
-        with_scratch(a_size + nc * kc, |scratch| {
-            let (a_block, b_block) = scratch.split_at_mut(a_size);
-            for jc in (0..n).step_by(nc) {
-                let columns = nc.min(n - jc);
-                // At least once, so that a product over an empty k still writes its start.
-                for pc in (0..k.max(1)).step_by(KC) {
-                    let depth = pc..k.min(pc + KC);
-                    let steps = depth.len();
-                    for (j, panel) in (0..columns).step_by(nr).zip(b_block.chunks_mut((nr * steps).max(1))) {
-                        b.pack(jc + j, nr, depth.clone(), &mut panel[..nr * steps]);
-                    }
-                    for ic in (0..m).step_by(mc) {
-                        let rows = mc.min(m - ic);
-                        if a_size > 0 {
-                            for (i, panel) in (0..rows).step_by(mr).zip(a_block.chunks_mut((mr * steps).max(1))) {
-                                a.pack(ic + i, mr, depth.clone(), &mut panel[..mr * steps]);
-                            }
+        let mut scratch = Scratch::new(a_size + nc * kc);
+        let (a_block, b_block) = scratch.split_at_mut(a_size);
+        for jc in (0..n).step_by(nc) {
+            let columns = nc.min(n - jc);
+            // At least once, so that a product over an empty k still writes its start.
+            for pc in (0..k.max(1)).step_by(KC) {
+                let depth = pc..k.min(pc + KC);
+                let steps = depth.len();
+                for (j, panel) in (0..columns).step_by(nr).zip(b_block.chunks_mut((nr * steps).max(1))) {
+                    b.pack(jc + j, nr, depth.clone(), &mut panel[..nr * steps]);
+                }
+                for ic in (0..m).step_by(mc) {
+                    let rows = mc.min(m - ic);
+                    if a_size > 0 {
+                        for (i, panel) in (0..rows).step_by(mr).zip(a_block.chunks_mut((mr * steps).max(1))) {
+                            a.pack(ic + i, mr, depth.clone(), &mut panel[..mr * steps]);
                         }
-                        for jr in (0..columns).step_by(nr) {
-                            let b_panel = &b_block[jr * steps..][..nr * steps];
-                            for ir in (0..rows).step_by(mr) {
-                                let a_panel = match a.packed(ic + ir, mr, &depth) {
-                                    Some(panel) => panel,
-                                    None => &a_block[ir * steps..][..mr * steps],
-                                };
-                                let (i, j) = (ic + ir, jc + jr);
-                                let (height, width) = (mr.min(m - i), nr.min(n - j));
-                                let start = match start {
-                                    _ if pc > 0 => Start::Accumulate,
-                                    Start::PerRow(bias) => Start::PerRow(&bias[i..i + height]),
-                                    Start::PerColumn(bias) => Start::PerColumn(&bias[j..j + width]),
-                                    same => same,
-                                };
-                                let c = c.block(i, j, height, width);
-                                tile::run(isa, tile, Work { a: a_panel, b: b_panel, c, start });
-                            }
+                    }
+                    for jr in (0..columns).step_by(nr) {
+                        let b_panel = &b_block[jr * steps..][..nr * steps];
+                        for ir in (0..rows).step_by(mr) {
+                            let a_panel = match a.packed(ic + ir, mr, &depth) {
+                                Some(panel) => panel,
+                                None => &a_block[ir * steps..][..mr * steps],
+                            };
+                            let (i, j) = (ic + ir, jc + jr);
+                            let (height, width) = (mr.min(m - i), nr.min(n - j));
+                            let start = match start {
+                                _ if pc > 0 => Start::Accumulate,
+                                Start::PerRow(bias) => Start::PerRow(&bias[i..i + height]),
+                                Start::PerColumn(bias) => Start::PerColumn(&bias[j..j + width]),
+                                same => same,
+                            };
+                            let c = c.block(i, j, height, width);
+                            tile::run(isa, tile, Work { a: a_panel, b: b_panel, c, start });
                         }
                     }
                 }
             }
-        });
+        }
     }
 }
 

@@ -156,7 +156,7 @@ pub struct Bands<'a> {
     whole: MatrixMut<'a>,
     height: usize,
     width: usize,
-    }
+}
 
 // SAFETY: band i covers rows i * height … or columns i * width …, cut off at the edges, so bands are disjoint.
 unsafe impl<'a> Parts for Bands<'a> {

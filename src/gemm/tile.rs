@@ -80,29 +80,47 @@ pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work) {
     }
 }
 
+// The sums stay in registers only if every index into them is known at compile time: no loop over `sums` may end
+// at run time. A tile cut off by the edge of C therefore goes through an array on the stack, before and after.
 #[inline(always)]
 fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
-    let (rows, cols) = (work.c.rows(), work.c.cols());
+    let full = work.c.rows() == MR && work.c.cols() == NV * LANES;
     let mut sums = [[isa.splat(0.0); NV]; MR];
 
     match work.start {
         Start::Zero => {}
-        Start::Accumulate => {
-            for i in 0..MR.min(rows) {
-                let row = work.c.row_mut(i);
+        Start::Accumulate if full => {
+            for i in 0..MR {
+                let row = work.c.row_mut(i).as_chunks::<LANES>().0;
                 for j in 0..NV {
-                    sums[i][j] = load(isa, row, j);
+                    sums[i][j] = isa.load(&row[j]);
+                }
+            }
+        }
+        Start::Accumulate => {
+            let mut stack = [[[0.0; LANES]; NV]; MR];
+            for i in 0..work.c.rows() {
+                let row = work.c.row_mut(i);
+                stack[i].as_flattened_mut()[..row.len()].copy_from_slice(row);
+            }
+            for i in 0..MR {
+                for j in 0..NV {
+                    sums[i][j] = isa.load(&stack[i][j]);
                 }
             }
         }
         Start::PerRow(bias) => {
-            for i in 0..MR.min(rows) {
-                sums[i] = [isa.splat(bias[i]); NV];
+            let mut stack = [0.0; MR];
+            stack[..bias.len()].copy_from_slice(bias);
+            for i in 0..MR {
+                sums[i] = [isa.splat(stack[i]); NV];
             }
         }
         Start::PerColumn(bias) => {
+            let mut stack = [[0.0; LANES]; NV];
+            stack.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
             for j in 0..NV {
-                let bias = load(isa, bias, j);
+                let bias = isa.load(&stack[j]);
                 for i in 0..MR {
                     sums[i][j] = bias;
                 }
@@ -126,7 +144,7 @@ fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
         }
     }
 
-    if rows == MR && cols == NV * LANES {
+    if full {
         for i in 0..MR {
             let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
             for j in 0..NV {
@@ -134,22 +152,15 @@ fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
             }
         }
     } else {
-        for i in 0..MR.min(rows) {
-            let row = work.c.row_mut(i);
+        let mut stack = [[[0.0; LANES]; NV]; MR];
+        for i in 0..MR {
             for j in 0..NV {
-                let from = (j * LANES).min(cols);
-                let to = (from + LANES).min(cols);
-                sums[i][j].store_partial(&mut row[from..to]);
+                sums[i][j].store(&mut stack[i][j]);
             }
         }
-    }
-}
-
-/// Vector `j` of a row that may end before it does.
-#[inline(always)]
-fn load<I: Isa>(isa: I, row: &[f32], j: usize) -> I::F32 {
-    match row.get(j * LANES..(j + 1) * LANES).and_then(|full| full.first_chunk::<LANES>()) {
-        Some(full) => isa.load(full),
-        None => isa.load_partial(&row[(j * LANES).min(row.len())..], 0.0),
+        for i in 0..work.c.rows() {
+            let row = work.c.row_mut(i);
+            row.copy_from_slice(&stack[i].as_flattened()[..row.len()]);
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Chapter 5: the ops.
-mod broadcast;
-mod arith;
-mod reduce;
-mod layout;
 mod activation;
-mod matmul;
-pub mod im2col;
-pub mod conv2d;
-pub mod pool;
+mod arith;
 pub mod batch_norm;
-mod softmax;
+mod broadcast;
+pub mod conv2d;
 mod cross_entropy;
+pub mod im2col;
+mod layout;
+mod matmul;
+pub mod pool;
+mod reduce;
+mod softmax;
+pub mod window;

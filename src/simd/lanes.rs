@@ -35,12 +35,7 @@ pub trait Isa: Copy + Send + Sync + 'static {
 
 /// Sixteen `f32`s: lane-wise IEEE arithmetic, and the bit operations that `math.rs` needs.
 pub trait Lanes:
-    Copy
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// Writes the lanes to memory, lane 0 first.
     fn store(self, to: &mut [f32; LANES]);

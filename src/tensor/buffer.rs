@@ -67,7 +67,10 @@ fn free_list() -> std::sync::MutexGuard<'static, FreeList> {
 
 /// The size class of `len`: capacities grow by a quarter of a power of two, so at most a fifth is unused.
 fn class_of(len: usize) -> (usize, usize) {
-    assert!(len <= isize::MAX as usize / 8, "a tensor of {len} elements is larger than this machine can address");
+    assert!(
+        len <= isize::MAX as usize / 8,
+        "a tensor of {len} elements is larger than this machine can address"
+    );
     let len = len.max(MIN_CAPACITY);
     let octave = len.ilog2() as usize;
     let quarter = 1 << (octave - 2);
