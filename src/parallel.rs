@@ -11,7 +11,7 @@
 //! What this is not: work stealing, futures, or nested parallelism.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -364,15 +364,15 @@ pub struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Last in, first out, so that nested uses find the memory that they had the last time.
+    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Scratch {
     /// `len` floats.
     pub fn new(len: usize) -> Scratch {
         const LINE: usize = 16;
-        // Taken, not borrowed: a second one on the same thread finds an empty vector and makes its own.
-        let mut memory = SCRATCH.take();
+        let mut memory = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
         if memory.len() < len + LINE {
             memory.resize(len + LINE, 0.0);
         }
@@ -384,11 +384,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
-        // Of two that were out at a time, the larger is worth keeping. At thread exit there is nowhere to keep it.
-        let _ = SCRATCH.try_with(|kept| {
-            let other = kept.take();
-            kept.set(if other.len() > memory.len() { other } else { memory });
-        });
+        // At thread exit there is nowhere to keep it.
+        let _ = SCRATCH.try_with(|free| free.borrow_mut().push(memory));
     }
 }
 

@@ -61,13 +61,13 @@ impl<A: Panels, B: Panels> Kernel for Blocked<'_, A, B> {
                 let depth = pc..k.min(pc + KC);
                 let steps = depth.len();
                 for (j, panel) in (0..columns).step_by(nr).zip(b_block.chunks_mut((nr * steps).max(1))) {
-                    b.pack(jc + j, nr, depth.clone(), &mut panel[..nr * steps]);
+                    b.pack(isa, jc + j, nr, depth.clone(), &mut panel[..nr * steps]);
                 }
                 for ic in (0..m).step_by(mc) {
                     let rows = mc.min(m - ic);
                     if a_size > 0 {
                         for (i, panel) in (0..rows).step_by(mr).zip(a_block.chunks_mut((mr * steps).max(1))) {
-                            a.pack(ic + i, mr, depth.clone(), &mut panel[..mr * steps]);
+                            a.pack(isa, ic + i, mr, depth.clone(), &mut panel[..mr * steps]);
                         }
                     }
                     for jr in (0..columns).step_by(nr) {

@@ -140,38 +140,62 @@ impl<'a> MatrixMut<'a> {
         MatrixMut { start, rows, cols, row_stride: self.row_stride, owner: PhantomData }
     }
 
+    /// All of a rectangle that is as wide as its matrix, as one slice.
+    ///
+    /// # Panics
+    /// When its rows do not lie one after the other.
+    pub fn as_slice_mut(&mut self) -> &mut [f32] {
+        assert!(self.cols == self.row_stride || self.rows <= 1, "the rows do not lie one after the other");
+        // SAFETY: the rows are adjacent, so the rectangle is this one stretch, which `&mut self` has for itself.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.rows * self.cols) }
+    }
+
     /// Cuts it into bands of `height` rows, for threads to take.
     pub fn split_rows(self, height: usize) -> Bands<'a> {
-        Bands { whole: self, height, width: usize::MAX }
+        let group = self.rows.max(1);
+        self.split_groups(group, height)
+    }
+
+    /// Cuts groups of `group` rows each into bands of `height` rows; the last of each group may be shorter.
+    pub fn split_groups(self, group: usize, height: usize) -> Bands<'a> {
+        let width = self.cols.max(1);
+        assert!(self.rows % group == 0 && height > 0);
+        Bands { whole: self, group, height, width }
     }
 
     /// Cuts it into bands of `width` columns, for threads to take.
     pub fn split_columns(self, width: usize) -> Bands<'a> {
-        Bands { whole: self, height: usize::MAX, width }
+        let rows = self.rows.max(1);
+        assert!(width > 0);
+        Bands { whole: self, group: rows, height: rows, width }
     }
 }
 
 /// A matrix cut into bands of rows or of columns; each is taken once.
 pub struct Bands<'a> {
     whole: MatrixMut<'a>,
+    group: usize,
     height: usize,
     width: usize,
 }
 
-// SAFETY: band i covers rows i * height … or columns i * width …, cut off at the edges, so bands are disjoint.
+// SAFETY: bands are cells of a grid of rows (restarting at each group) by columns, cut off at the edges, so they are disjoint.
 unsafe impl<'a> Parts for Bands<'a> {
     type Part = MatrixMut<'a>;
 
     fn count(&self) -> usize {
-        self.whole.rows.div_ceil(self.height).max(1) * self.whole.cols.div_ceil(self.width).max(1)
+        self.whole.rows / self.group * self.group.div_ceil(self.height) * self.whole.cols.div_ceil(self.width)
     }
 
     unsafe fn part(&self, i: usize) -> MatrixMut<'a> {
         let whole = &self.whole;
-        let (row, col) = if self.width == usize::MAX { (i * self.height, 0) } else { (0, i * self.width) };
-        let rows = self.height.min(whole.rows - row);
+        let across = whole.cols.div_ceil(self.width);
+        let down = self.group.div_ceil(self.height);
+        let col = i % across * self.width;
+        let (within, group) = (i / across % down * self.height, i / across / down);
+        let rows = self.height.min(self.group - within);
         let cols = self.width.min(whole.cols - col);
-        let start = whole.start.wrapping_add(row * whole.row_stride + col);
+        let start = whole.start.wrapping_add((group * self.group + within) * whole.row_stride + col);
         MatrixMut { start, rows, cols, row_stride: whole.row_stride, owner: PhantomData }
     }
 }

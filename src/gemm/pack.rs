@@ -17,6 +17,7 @@
 use std::ops::Range;
 
 use super::Matrix;
+use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
 /// One side of a product, as panels: A by its rows, B by its columns.
 pub trait Panels: Sync {
@@ -32,8 +33,8 @@ pub trait Panels: Sync {
     fn depth(&self) -> usize;
 
     /// Fills `panel` (`depth.len() * width` elements) with the rows `first..first + width` over `depth`, and with zeros
-    /// for rows behind the last.
-    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]);
+    /// for rows behind the last. `isa` is there to copy with; mark it `#[inline(always)]`.
+    fn pack<I: Isa>(&self, isa: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]);
 
     /// The panel, if it lies packed for this width already.
     #[inline(always)]
@@ -56,7 +57,8 @@ impl Panels for Matrix<'_> {
         self.cols()
     }
 
-    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
+    #[inline(always)]
+    fn pack<I: Isa>(&self, isa: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
         let rows = width.min(self.rows() - first);
         let (row_stride, depth_stride) = self.strides();
         if depth.is_empty() {
@@ -68,7 +70,7 @@ impl Panels for Matrix<'_> {
         if row_stride == 1 {
             // Neighbouring rows lie side by side already: copy them a step of k at a time.
             for (k, step) in depth.zip(panel.chunks_exact_mut(width)) {
-                step[..rows].copy_from_slice(&self.from(first, k)[..rows]);
+                copy(isa, &self.from(first, k)[..rows], &mut step[..rows]);
             }
         } else if depth_stride == 1 {
             // Each row lies along k: a transpose, eight steps of k at a time so that a row's cache line is used up.
@@ -98,7 +100,20 @@ impl Panels for Matrix<'_> {
     }
 }
 
-/// An A that lies packed already: for weights that meet many images, packed once.
+/// Copies a short run with vectors; `copy_from_slice` would call a function for each.
+#[inline(always)]
+fn copy<I: Isa>(isa: I, from: &[f32], to: &mut [f32]) {
+    let (from_full, from_rest) = from.as_chunks::<LANES>();
+    let (to_full, to_rest) = to.as_chunks_mut::<LANES>();
+    for (from, to) in from_full.iter().zip(to_full) {
+        isa.load(from).store(to);
+    }
+    for (from, to) in from_rest.iter().zip(to_rest) {
+        *to = *from;
+    }
+}
+
+/// An A that lies packed already: for weights that meet many images, packed once by [`pack_left`].
 pub struct Packed<'a> {
     panels: &'a [f32],
     len: usize,
@@ -111,18 +126,31 @@ impl<'a> Packed<'a> {
     pub fn size(len: usize, depth: usize, width: usize) -> usize {
         len.next_multiple_of(width) * depth
     }
+
+    /// What [`pack_left`] has written to `panels`.
+    pub fn of(panels: &'a [f32], len: usize, depth: usize, width: usize) -> Packed<'a> {
+        assert_eq!(panels.len(), Packed::size(len, depth, width));
+        Packed { panels, len, depth, width }
+    }
 }
 
 /// Packs all of A into `memory` ([`Packed::size`] elements) for tiles of `width` rows.
-pub fn pack_left<'a>(a: &impl Panels, width: usize, memory: &'a mut [f32]) -> Packed<'a> {
-    let (len, depth) = (a.len(), a.depth());
-    assert_eq!(memory.len(), Packed::size(len, depth, width));
-    if depth > 0 {
-        for (i, panel) in memory.chunks_exact_mut(width * depth).enumerate() {
-            a.pack(i * width, width, 0..depth, panel);
+pub fn pack_left(a: &impl Panels, width: usize, memory: &mut [f32]) {
+    struct PackAll<'a, A>(&'a A, usize, &'a mut [f32]);
+    impl<A: Panels> Kernel for PackAll<'_, A> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) {
+            let PackAll(a, width, memory) = self;
+            let depth = a.depth();
+            for (i, panel) in memory.chunks_exact_mut((width * depth).max(1)).enumerate() {
+                a.pack(isa, i * width, width, 0..depth, panel);
+            }
         }
     }
-    Packed { panels: memory, len, depth, width }
+    let (len, depth) = (a.len(), a.depth());
+    assert_eq!(memory.len(), Packed::size(len, depth, width));
+    dispatch(PackAll(a, width, memory));
 }
 
 impl Panels for Packed<'_> {
@@ -134,7 +162,7 @@ impl Panels for Packed<'_> {
         self.depth
     }
 
-    fn pack(&self, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
+    fn pack<I: Isa>(&self, _: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
         match self.packed(first, width, &depth) {
             Some(ready) => panel.copy_from_slice(ready),
             None => panic!("packed for tiles of {} rows, asked for {width}", self.width),

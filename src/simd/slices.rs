@@ -26,7 +26,8 @@ pub trait Zip: Copy + Sync {
     fn apply<I: Isa>(self, isa: I, a: I::F32, b: I::F32) -> I::F32;
 }
 
-struct MapKernel<'a, F>(F, &'a [f32], &'a mut [f32]);
+/// The loop of [`map`] over one slice. Inside a kernel that already runs, `MapKernel(…).run(isa)` is a plain loop.
+pub(crate) struct MapKernel<'a, F>(pub F, pub &'a [f32], pub &'a mut [f32]);
 
 impl<F: Map> Kernel for MapKernel<'_, F> {
     type Output = ();
@@ -61,7 +62,8 @@ impl<F: Map> Kernel for UpdateKernel<'_, F> {
     }
 }
 
-struct ZipKernel<'a, F>(F, &'a [f32], &'a [f32], &'a mut [f32]);
+/// The loop of [`zip`] over one pair of slices.
+pub(crate) struct ZipKernel<'a, F>(pub F, pub &'a [f32], pub &'a [f32], pub &'a mut [f32]);
 
 impl<F: Zip> Kernel for ZipKernel<'_, F> {
     type Output = ();
@@ -130,7 +132,8 @@ pub fn zip_update(f: impl Zip, y: &mut [f32], b: &[f32]) {
     });
 }
 
-struct SumKernel<'a, F>(F, &'a [f32]);
+/// The loop of [`sum_of`] over one slice.
+pub(crate) struct SumKernel<'a, F>(pub F, pub &'a [f32]);
 
 impl<F: Map> Kernel for SumKernel<'_, F> {
     type Output = f32;

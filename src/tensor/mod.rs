@@ -21,6 +21,7 @@ use std::sync::Arc;
 use buffer::Buffer;
 pub use create::Nested;
 pub use shape::{MAX_RANK, Shape, Strides};
+pub(crate) use view::range_ends;
 
 /// A strided array of `f32`, cheap to clone.
 ///

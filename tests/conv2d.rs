@@ -1,0 +1,196 @@
+//! conv2d and its three gradients against nested f64 loops and PyTorch, over every option, and bit for bit over threads
+//! and strides.
+
+mod oracle;
+
+use oracle::{Array, Golden, assert_close, values};
+use tapegrad::ops::conv2d::Conv2dOptions;
+use tapegrad::{Tape, Tensor, parallel};
+
+/// One convolution: images [n, c, h, w], filters [oc, c / groups, kh, kw].
+struct Case {
+    x: [usize; 4],
+    w: [usize; 4],
+    options: oracle::conv2d::Conv2d,
+}
+
+struct Result {
+    y: Tensor,
+    dx: Tensor,
+    dw: Tensor,
+    db: Tensor,
+}
+
+fn options(of: &oracle::conv2d::Conv2d) -> Conv2dOptions {
+    Conv2dOptions {
+        stride: of.stride.into(),
+        padding: of.padding.into(),
+        dilation: of.dilation.into(),
+        groups: of.groups,
+    }
+}
+
+fn run(x: &Tensor, w: &Tensor, b: &Tensor, dy: &[f32], options: &Conv2dOptions) -> Result {
+    let tape = Tape::training();
+    let (x, w, b) = (tape.variable(x), tape.variable(w), tape.variable(b));
+    let y = x.conv2d(w, Some(b), options);
+    let value = y.value();
+    let grads = (y * tape.input(&Tensor::from_slice(dy, value.shape()))).sum().backward();
+    Result { y: value, dx: grads[x].clone(), dw: grads[w].clone(), db: grads[b].clone() }
+}
+
+fn cases() -> Vec<Case> {
+    let plain = oracle::conv2d::Conv2d::default();
+    let mut cases = vec![];
+    // LeNet's two, then sizes that are odd, one, or as large as the image.
+    for (x, w) in [
+        ([3, 1, 28, 28], [6, 1, 5, 5]),
+        ([9, 6, 12, 12], [16, 6, 5, 5]),
+        ([1, 1, 1, 1], [1, 1, 1, 1]),
+        ([2, 3, 5, 7], [4, 3, 5, 7]),
+        ([2, 3, 7, 5], [5, 3, 1, 1]),
+        ([1, 2, 6, 8], [3, 2, 1, 2]),
+        ([17, 2, 9, 20], [3, 2, 3, 3]),
+        ([1, 5, 40, 17], [33, 5, 3, 3]),
+    ] {
+        cases.push(Case { x, w, options: plain });
+    }
+    for stride in [(1, 1), (2, 3), (3, 1)] {
+        for padding in [(0, 0), (1, 2), (3, 0)] {
+            for dilation in [(1, 1), (2, 1), (1, 3)] {
+                let options = oracle::conv2d::Conv2d { stride, padding, dilation, groups: 1 };
+                cases.push(Case { x: [2, 3, 9, 11], w: [4, 3, 3, 2], options });
+                let options = oracle::conv2d::Conv2d { groups: 3, ..options };
+                cases.push(Case { x: [2, 6, 8, 7], w: [9, 2, 2, 3], options });
+            }
+        }
+    }
+    cases.push(Case {
+        x: [2, 8, 6, 6],
+        w: [8, 1, 3, 3],
+        options: oracle::conv2d::Conv2d { groups: 8, ..plain },
+    });
+    cases
+}
+
+fn inputs(case: &Case) -> (Tensor, Tensor, Tensor, Vec<f32>) {
+    let make = |seed, shape: [usize; 4]| Tensor::from_slice(&values(seed, shape.iter().product()), shape);
+    let (x, w) = (make(1, case.x), make(2, case.w));
+    let b = Tensor::from_slice(&values(3, case.w[0]), [case.w[0]]);
+    let y_shape = oracle::conv2d::output_shape(&array(&x), &array(&w), &case.options);
+    (x, w, b, values(4, y_shape.iter().product()))
+}
+
+/// What rounding may add up to in a sum of `terms` products of numbers below 1, each step off by half of 2^-23 of a partial sum
+/// of about 1. (The worst case is `terms` times larger.)
+fn rounding(terms: usize) -> f64 {
+    6e-8 * (terms as f64 + 1.0)
+}
+
+fn array(tensor: &Tensor) -> Array {
+    Array::from_f32(&tensor.shape(), &tensor.to_vec())
+}
+
+#[test]
+fn agrees_with_the_loops() {
+    for case in cases() {
+        let (x, w, b, dy) = inputs(&case);
+        let got = run(&x, &w, &b, &dy, &options(&case.options));
+        let name = format!("{:?} * {:?} {:?}", case.x, case.w, case.options);
+        let y = oracle::conv2d::forward(&array(&x), &array(&w), Some(&array(&b)), &case.options);
+        assert_eq!(got.y.shape()[..], y.shape[..], "{name}");
+        let dy = Array::from_f32(&y.shape, &dy);
+        let (dx, dw, db) = oracle::conv2d::gradients(&array(&x), &array(&w), &case.options, &dy);
+        let taps: usize = case.w[1..].iter().product();
+        let windows = y.shape[0] * y.shape[2] * y.shape[3];
+        let filters = case.w[0] * case.w[2] * case.w[3];
+        assert_close(&format!("y of {name}"), &got.y.to_vec(), &y.data, 1e-6, rounding(taps));
+        assert_close(&format!("dx of {name}"), &got.dx.to_vec(), &dx.data, 1e-6, rounding(filters));
+        assert_close(&format!("dw of {name}"), &got.dw.to_vec(), &dw.data, 1e-6, rounding(windows));
+        assert_close(&format!("db of {name}"), &got.db.to_vec(), &db.data, 1e-6, rounding(windows));
+    }
+}
+
+#[test]
+fn agrees_with_pytorch() {
+    let golden = Golden::read("ops.txt");
+    for case in golden.cases("conv2d") {
+        let tensor = |what: &str| {
+            let name = format!("{case}.{what}");
+            Tensor::from_slice(golden.f32(&name), golden.shape(&name))
+        };
+        let pair = |what: &str| golden.pair(&format!("{case}.{what}"));
+        let options = Conv2dOptions {
+            stride: pair("stride").into(),
+            padding: pair("padding").into(),
+            dilation: pair("dilation").into(),
+            groups: golden.number(&format!("{case}.groups")) as usize,
+        };
+        let (x, w) = (tensor("x"), tensor("w"));
+        let b = match golden.has(&format!("{case}.b")) {
+            true => tensor("b"),
+            false => Tensor::zeros([w.size(0)]),
+        };
+        let got = run(&x, &w, &b, golden.f32(&format!("{case}.dy")), &options);
+        for (what, got) in [("y", &got.y), ("dx", &got.dx), ("dw", &got.dw)] {
+            let name = format!("{case}.{what}");
+            assert_close(&name, &got.to_vec(), &golden.truth(&name), 2e-6, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_or_strides() {
+    for case in cases() {
+        let (x, w, b, dy) = inputs(&case);
+        let options = options(&case.options);
+        parallel::set_threads(1);
+        let one = run(&x, &w, &b, &dy, &options);
+        parallel::set_threads(3);
+        let three = run(&x, &w, &b, &dy, &options);
+        // The same images and filters, stored the other way round.
+        let strided = |t: &Tensor| t.permute(&[3, 1, 0, 2]).contiguous().permute(&[2, 1, 3, 0]);
+        let other = run(&strided(&x), &strided(&w), &b, &dy, &options);
+        for result in [three, other] {
+            assert_eq!(one.y.to_vec(), result.y.to_vec());
+            assert_eq!(one.dx.to_vec(), result.dx.to_vec());
+            assert_eq!(one.dw.to_vec(), result.dw.to_vec());
+            assert_eq!(one.db.to_vec(), result.db.to_vec());
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wants_is_not_computed() {
+    let tape = Tape::training();
+    let x = tape.input(&Tensor::ones([1, 1, 4, 4]));
+    let w = tape.variable(&Tensor::ones([1, 1, 2, 2]));
+    let grads = x.conv2d(w, None, &Conv2dOptions::default()).sum().backward();
+    assert_eq!(grads[w].to_vec(), [9.0; 4]);
+    let images = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| grads[x].shape()));
+    assert!(images.is_err(), "constant images have no gradient");
+}
+
+#[test]
+fn messages_name_the_shapes_and_the_rule() {
+    let message = |x: [usize; 4], w: [usize; 4], options: Conv2dOptions| {
+        let outcome = std::panic::catch_unwind(|| {
+            let tape = Tape::inference();
+            tape.input(&Tensor::ones(x)).conv2d(tape.input(&Tensor::ones(w)), None, &options).shape()
+        });
+        *outcome.expect_err("must be refused").downcast::<String>().expect("a message")
+    };
+    let plain = Conv2dOptions::default();
+    assert_eq!(
+        message([2, 3, 8, 8], [6, 1, 5, 5], plain),
+        "conv2d: images [2, 3, 8, 8] have 3 channels, filters [6, 1, 5, 5] with 1 groups need 1"
+    );
+    assert_eq!(
+        message([2, 4, 8, 8], [6, 4, 5, 5], Conv2dOptions { groups: 3, ..plain }),
+        "conv2d: 3 groups do not divide the 4 channels of [2, 4, 8, 8] and the 6 filters of [6, 4, 5, 5]"
+    );
+    let too_large = message([1, 1, 3, 9], [1, 1, 5, 5], plain);
+    assert!(too_large.starts_with("conv2d: kernel (5, 5)") && too_large.contains("(3, 9)"), "{too_large}");
+    let stuck = message([1, 1, 9, 9], [1, 1, 5, 5], Conv2dOptions { stride: (1, 0).into(), ..plain });
+    assert_eq!(stuck, "conv2d: the stride must be at least 1 on each axis, got (1, 0)");
+}
