@@ -25,12 +25,24 @@ pub mod autograd;
 // Chapter 5: the ops.
 pub mod ops;
 
+// Chapter 6: layers and nets.
+pub mod nn;
+
+// Chapter 7: optimisers.
+pub mod optim;
+
 // Chapter 8: Fashion-MNIST, from files to batches.
 pub mod data;
+
+// Chapter 9: training.
+pub mod train;
 
 // Pictures: PGM in, PNG and terminal out.
 pub mod image;
 
-pub use autograd::{Gradients, Param, Tape, Var};
+// The command lines.
+pub mod cli;
+
+pub use autograd::{Gradients, Param, Tape, Var, gradcheck};
 pub use error::{Error, Result};
 pub use tensor::{Shape, Tensor};

@@ -41,6 +41,7 @@ impl Index<&Param> for Gradients {
                 "gradients: the loss does not depend on this parameter of shape {}: it was {}",
                 param.value().shape(),
                 match self.params.contains_key(&param.id()) {
+                    _ if !param.requires_grad() => "frozen, with set_requires_grad(false)",
                     true => "put on the tape, but the loss was not computed from it",
                     false => "never put on this tape",
                 }

@@ -17,14 +17,15 @@
 //! Reading order: `tape.rs` (the arena), `var.rs` (the handle), `param.rs` (what outlives tapes), `gradients.rs` (what
 //! backward gives back), `check.rs` (gradients held against differences).
 
-// mod check;
+mod check;
 mod gradients;
 mod param;
 mod tape;
 mod var;
 
-// pub use check::{Mismatch, gradcheck};
+pub use check::{Mismatch, gradcheck};
 pub use gradients::Gradients;
 pub use param::Param;
+pub(crate) use param::ParamId;
 pub use tape::{Adjoints, NodeId, Tape};
 pub use var::Var;

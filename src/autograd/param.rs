@@ -16,17 +16,30 @@ pub(crate) struct ParamId(u64);
 pub struct Param {
     id: ParamId,
     value: Tensor,
+    requires_grad: bool,
 }
 
 impl Param {
     /// A new parameter with its first value.
     pub fn new(value: Tensor) -> Param {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Param { id: ParamId(NEXT.fetch_add(1, Ordering::Relaxed)), value: value.contiguous() }
+        let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Param { id, value: value.contiguous(), requires_grad: true }
     }
 
     pub(crate) fn id(&self) -> ParamId {
         self.id
+    }
+
+    /// Whether the parameter is learned: true, unless it was frozen.
+    pub fn requires_grad(&self) -> bool {
+        self.requires_grad
+    }
+
+    /// Freezes the parameter (`false`) or thaws it. A frozen one is a constant on the tape: no gradient is computed for
+    /// it, and optimisers leave it alone. PyTorch's `requires_grad_`.
+    pub fn set_requires_grad(&mut self, requires_grad: bool) {
+        self.requires_grad = requires_grad;
     }
 
     /// The value as it is now.

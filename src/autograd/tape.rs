@@ -103,14 +103,15 @@ impl Tape {
     }
 
     /// Puts a parameter on the tape: `grads[&param]`. A parameter that is used twice is one node, whose gradient is the sum
-    /// of both uses.
+    /// of both uses. A frozen one ([`Param::set_requires_grad`]) is a constant.
     #[track_caller]
     pub fn param(&self, param: &Param) -> Var<'_> {
         if let Some(&id) = self.params.borrow().get(&param.id()) {
             return Var::new(self, id);
         }
         let value = param.value().clone();
-        let var = self.push(Node { op: "param", value, wants_grad: self.training, backward: None });
+        let wants_grad = self.training && param.requires_grad();
+        let var = self.push(Node { op: "param", value, wants_grad, backward: None });
         self.params.borrow_mut().insert(param.id(), var.id());
         var
     }

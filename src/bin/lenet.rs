@@ -1,1 +1,7 @@
-fn main() {}
+//! Trains LeNet on Fashion-MNIST: `cargo run --release --bin lenet`. All of it is in `src/cli/lenet.rs`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tapegrad::cli::lenet::run(std::env::args_os().skip(1))
+}

@@ -165,10 +165,15 @@ impl<'t> Div for Var<'t> {
             let da = dy / b_value;
             adjoints.add(a, || sum_to(da.clone(), &a_shape));
             if let Some(y) = y_kept {
-                adjoints.add(b, || -sum_to(da * y, &b_shape));
+                adjoints.add(b, || -sum_to(product(da, y), &b_shape));
             }
         })
     }
+}
+
+/// Where a product inside of a quotient's adjoint is meant, and no slip of the pen.
+fn product(a: Tensor, b: Tensor) -> Tensor {
+    a * b
 }
 
 impl<'t> Neg for Var<'t> {
@@ -232,6 +237,8 @@ impl<'t> Div<Var<'t>> for f32 {
         let (id, value) = (x.id(), x.value());
         let y = self / &value;
         let kept = y.clone();
-        x.tape().record("div", &[x], y, move |dy, adjoints| adjoints.add(id, || -(dy / value * kept)))
+        x.tape().record("div", &[x], y, move |dy, adjoints| {
+            adjoints.add(id, || -product(dy / value, kept));
+        })
     }
 }

@@ -21,6 +21,7 @@
 //!
 //! Next: `max_pool2d.rs`.
 
+use super::conv2d_weight;
 use super::im2col::{Grid, Patches, Taps, pad, scatter_add, unpad};
 use super::window::{Pair, Window};
 use crate::autograd::Var;
@@ -218,7 +219,8 @@ fn conv2d_forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes: &Si
     y
 }
 
-/// dW = Σ dy · patches: blocks of images one after the other, a block's images in one chain. `x` is padded.
+/// dW = Σ dy · patches: blocks of images one after the other, a block's images in one chain, or in sixteen partial sums
+/// (`conv2d_weight.rs`). `x` is padded.
 fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) -> Tensor {
     let Sizes { n, oc, groups, ref grid, .. } = *sizes;
     let (positions, taps) = (grid.positions(), grid.taps());
@@ -232,19 +234,25 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
     let rows = oc.div_ceil(sizes.parts(oc, 16));
     let mut sums = Tensor::empty([blocks, groups * oc, taps]);
     let per_group = oc.div_ceil(rows);
+    let direct = conv2d_weight::pays(grid, oc);
     let tasks = MatrixMut::new(sums.data_mut(), blocks * groups * oc, taps);
     parallel::for_each_part(tasks.split_groups(oc, rows), |index, mut sum| {
         let (part, group) = (index % per_group, index / per_group % groups);
         let block = index / per_group / groups;
-        for (i, image) in (block * BLOCK..n.min((block + 1) * BLOCK)).enumerate() {
-            let at = image * groups + group;
-            let dy =
-                &dy.data()[at * sizes.output_group() + part * rows * positions..][..sum.rows() * positions];
-            let dy = Matrix::new(dy, sum.rows(), positions);
-            let image = &x.data()[at * sizes.padded_group()..][..sizes.padded_group()];
+        let rows_here = sum.rows();
+        let images = block * BLOCK..n.min((block + 1) * BLOCK);
+        let at = |i: usize| (images.start + i) * groups + group;
+        let image = |i: usize| &x.data()[at(i) * sizes.padded_group()..][..sizes.padded_group()];
+        let dy = |i: usize| {
+            &dy.data()[at(i) * sizes.output_group() + part * rows * positions..][..rows_here * positions]
+        };
+        if direct {
+            return conv2d_weight::gradient(images.len(), image, dy, rows_here, grid, sum.as_slice_mut());
+        }
+        for i in 0..images.len() {
+            let dy = Matrix::new(dy(i), rows_here, positions);
             let start = if i == 0 { Start::Zero } else { Start::Accumulate };
-            let (rows, cols) = (sum.rows(), sum.cols());
-            multiply_block(start, &dy, &Taps { image, grid }, sum.block(0, 0, rows, cols));
+            multiply_block(start, &dy, &Taps { image: image(i), grid }, sum.block(0, 0, rows_here, taps));
         }
     });
     let size = dw.numel();

@@ -146,8 +146,9 @@ impl<'t> Var<'t> {
     }
 }
 
+/// x².
 #[derive(Clone, Copy)]
-struct Squared;
+pub(super) struct Squared;
 
 impl Map for Squared {
     #[inline(always)]

@@ -114,7 +114,7 @@ impl Window {
     /// How many windows there are over an image of `h` by `w`: the size of the output.
     ///
     /// # Panics
-    /// Where a kernel, stride or dilation is 0, or the kernel is larger than the padded image.
+    /// Where a kernel, stride or dilation is 0, the image has no pixels, or the kernel is larger than the padded image.
     #[track_caller]
     pub fn output(&self, op: &str, image: impl Into<Pair>) -> Pair {
         let image = image.into();
@@ -150,6 +150,7 @@ impl Window {
         for (name, pair) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
             assert!(pair.h > 0 && pair.w > 0, "{op}: the {name} must be at least 1 on each axis, got {pair}");
         }
+        assert!(image.h > 0 && image.w > 0, "{op}: the image has no pixels, its size is {image}");
         let padded = Pair {
             h: padding.h.saturating_mul(2).saturating_add(image.h),
             w: padding.w.saturating_mul(2).saturating_add(image.w),
@@ -211,11 +212,29 @@ impl Axis {
         first.min(end)..end
     }
 
+    /// The real places that window `o` looks at: how many, and the first. Neighbours lie `dilation` apart.
+    pub fn span(&self, o: usize, size: usize) -> Span {
+        let taps = self.taps(o, size);
+        match taps.is_empty() {
+            true => Span { first: 0, len: 0 },
+            false => Span { first: self.place(o, taps.start), len: taps.len() },
+        }
+    }
+
     /// Where tap `tap` of window `o` looks. Only for a tap from [`taps`](Axis::taps); in padding it would be
     /// before 0.
     pub fn place(&self, o: usize, tap: usize) -> usize {
         o * self.stride + tap * self.dilation - self.padding
     }
+}
+
+/// The real places of one window along one axis; see [`Axis::span`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first place.
+    pub first: usize,
+    /// How many there are.
+    pub len: usize,
 }
 
 #[cfg(test)]
@@ -256,6 +275,9 @@ mod tests {
                             "{axis:?} on {size}, window {o}"
                         );
                         assert!(real.iter().all(|&tap| axis.place(o, tap) as isize == place(tap)));
+                        let span = axis.span(o, size);
+                        assert_eq!(span.len, real.len());
+                        assert!(real.is_empty() || span.first as isize == place(real[0]));
                     }
                 }
             }

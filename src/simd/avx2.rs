@@ -88,4 +88,24 @@ impl Register for __m256 {
         // SAFETY: as above.
         unsafe { _mm256_castsi256_ps(_mm256_srli_epi32::<BY>(_mm256_castps_si256(self))) }
     }
+    // AVX2 shuffles inside halves of four lanes; a second instruction then moves whole pairs or halves.
+    #[inline(always)]
+    fn deinterleave(self, next: __m256) -> (__m256, __m256) {
+        // SAFETY: as above.
+        unsafe {
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(self, next));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(self, next));
+            let (even, odd) =
+                (_mm256_permute4x64_pd::<0b11_01_10_00>(even), _mm256_permute4x64_pd::<0b11_01_10_00>(odd));
+            (_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, odd: __m256) -> (__m256, __m256) {
+        // SAFETY: as above.
+        unsafe {
+            let (low, high) = (_mm256_unpacklo_ps(self, odd), _mm256_unpackhi_ps(self, odd));
+            (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+        }
+    }
 }

@@ -90,4 +90,23 @@ impl Register for __m512 {
         // SAFETY: as above.
         unsafe { _mm512_castsi512_ps(_mm512_srlv_epi32(_mm512_castps_si512(self), _mm512_set1_epi32(BY))) }
     }
+    // `VPERMT2PS` takes any sixteen of 32 lanes; a number from 16 on means the second register.
+    #[inline(always)]
+    fn deinterleave(self, next: __m512) -> (__m512, __m512) {
+        // SAFETY: as above.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            (_mm512_permutex2var_ps(self, even, next), _mm512_permutex2var_ps(self, odd, next))
+        }
+    }
+    #[inline(always)]
+    fn interleave(self, odd: __m512) -> (__m512, __m512) {
+        // SAFETY: as above.
+        unsafe {
+            let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let last = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            (_mm512_permutex2var_ps(self, first, odd), _mm512_permutex2var_ps(self, last, odd))
+        }
+    }
 }

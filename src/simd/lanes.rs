@@ -66,6 +66,11 @@ pub trait Lanes:
     /// The bits of every lane shifted down, zeros coming in (a logical shift).
     fn shift_down<const BY: i32>(self) -> Self;
 
+    /// The even and the odd ones of the 32 numbers that `self` and then `next` hold.
+    fn deinterleave(self, next: Self) -> (Self, Self);
+    /// The inverse: the first and the last sixteen of `self[0], odd[0], self[1], odd[1], …`.
+    fn interleave(self, odd: Self) -> (Self, Self);
+
     /// The lanes as an array.
     #[inline(always)]
     fn to_array(self) -> [f32; LANES] {
@@ -92,6 +97,34 @@ pub trait Lanes:
     #[inline(always)]
     fn fold_sum(self) -> f32 {
         fold(self.to_array(), |a, b| a + b)
+    }
+
+    /// Rows become columns: lane j of vector i goes to lane i of vector j.
+    ///
+    /// A lane's address is eight bits, four for its vector and four for its place. Interleaving vectors i and i + 8
+    /// to vectors 2i and 2i + 1 rotates those bits by one, so four rounds exchange the halves.
+    #[inline(always)]
+    fn transpose(mut rows: [Self; LANES]) -> [Self; LANES] {
+        for _ in 0..4 {
+            let before = rows;
+            for i in 0..LANES / 2 {
+                (rows[2 * i], rows[2 * i + 1]) = before[i].interleave(before[i + LANES / 2]);
+            }
+        }
+        rows
+    }
+
+    /// The sums of the lanes of sixteen vectors, each in the order of [`fold_sum`](Lanes::fold_sum): lane i is the sum
+    /// of vector i.
+    #[inline(always)]
+    fn fold_sums(rows: [Self; LANES]) -> Self {
+        let mut lanes = Self::transpose(rows);
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] = lanes[i] + lanes[i + half];
+            }
+        }
+        lanes[0]
     }
 
     /// The largest lane, in the same order of comparison.
@@ -148,6 +181,8 @@ pub trait Register: Copy + Send + Sync + 'static {
     fn add_as_integers(self, other: Self) -> Self;
     fn shift_up<const BY: i32>(self) -> Self;
     fn shift_down<const BY: i32>(self) -> Self;
+    fn deinterleave(self, next: Self) -> (Self, Self);
+    fn interleave(self, odd: Self) -> (Self, Self);
 }
 
 /// The proof that the CPU has the instructions of register `R`.
@@ -324,5 +359,26 @@ impl<R: Register, const N: usize> Lanes for Sixteen<R, N> {
     #[inline(always)]
     fn shift_down<const BY: i32>(self) -> Self {
         self.map(R::shift_down::<BY>)
+    }
+    #[inline(always)]
+    fn deinterleave(self, next: Self) -> (Self, Self) {
+        let (mut even, mut odd) = (self, self);
+        for i in 0..N {
+            // Registers 2i and 2i + 1 of the 2N that hold the 32 numbers.
+            let register = |at: usize| if at < N { self.0[at] } else { next.0[at - N] };
+            (even.0[i], odd.0[i]) = register(2 * i).deinterleave(register(2 * i + 1));
+        }
+        (even, odd)
+    }
+    #[inline(always)]
+    fn interleave(self, odd: Self) -> (Self, Self) {
+        let (mut first, mut last) = (self, self);
+        for i in 0..N {
+            let (low, high) = self.0[i].interleave(odd.0[i]);
+            for (at, register) in [(2 * i, low), (2 * i + 1, high)] {
+                if at < N { first.0[at] = register } else { last.0[at - N] = register }
+            }
+        }
+        (first, last)
     }
 }

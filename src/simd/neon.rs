@@ -95,4 +95,14 @@ impl Register for float32x4_t {
         // SAFETY: as above. A negative count shifts down.
         unsafe { vreinterpretq_f32_u32(vshlq_u32(bits(self), vdupq_n_s32(-BY))) }
     }
+    #[inline(always)]
+    fn deinterleave(self, next: float32x4_t) -> (float32x4_t, float32x4_t) {
+        // SAFETY: as above.
+        unsafe { (vuzp1q_f32(self, next), vuzp2q_f32(self, next)) }
+    }
+    #[inline(always)]
+    fn interleave(self, odd: float32x4_t) -> (float32x4_t, float32x4_t) {
+        // SAFETY: as above.
+        unsafe { (vzip1q_f32(self, odd), vzip2q_f32(self, odd)) }
+    }
 }

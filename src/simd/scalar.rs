@@ -100,4 +100,13 @@ impl Register for f32 {
     fn shift_down<const BY: i32>(self) -> f32 {
         f32::from_bits(self.to_bits() >> BY)
     }
+    // Of one lane and one lane, one is even and one odd.
+    #[inline(always)]
+    fn deinterleave(self, next: f32) -> (f32, f32) {
+        (self, next)
+    }
+    #[inline(always)]
+    fn interleave(self, odd: f32) -> (f32, f32) {
+        (self, odd)
+    }
 }

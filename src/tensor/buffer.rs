@@ -136,6 +136,34 @@ impl std::ops::DerefMut for Buffer {
     }
 }
 
+/// Bytes in recycled memory: for what an op keeps that is no `f32`, such as the places of maxima.
+pub(crate) struct Bytes {
+    floats: Buffer,
+    len: usize,
+}
+
+impl Bytes {
+    /// `len` bytes whose values are unspecified; the caller writes every one.
+    pub fn new(len: usize) -> Bytes {
+        Bytes { floats: Buffer::new(len.div_ceil(size_of::<f32>())), len }
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the floats are initialised, cover at least `len` bytes, and any byte is a valid u8.
+        unsafe { slice::from_raw_parts(self.floats.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; any four bytes are a valid f32, too, and `&mut self` makes this the only access.
+        unsafe { slice::from_raw_parts_mut(self.floats.as_mut_ptr().cast(), self.len) }
+    }
+}
+
 /// How many blocks were allocated and how many lie free, over the whole process.
 ///
 /// ```

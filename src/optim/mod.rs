@@ -1,0 +1,100 @@
+//! Chapter 7: optimisers. A gradient says which way is down; an optimiser says how far to go.
+//!
+//! ```
+//! use tapegrad::nn::{Init, Linear, Module};
+//! use tapegrad::optim::{Adam, Optimizer};
+//! use tapegrad::{Tape, Tensor};
+//!
+//! let mut net = Linear::new(2, 1, &mut Init::new(0));
+//! let mut optimizer = Adam::new(0.01);
+//! let (x, y) = (Tensor::new([[1.0, 2.0], [3.0, 4.0]]), Tensor::new([[1.0], [0.0]]));
+//! let mut losses = Vec::new();
+//! for _ in 0..50 {
+//!     let tape = Tape::training();
+//!     let loss = (net.forward(tape.input(&x)) - tape.input(&y)).square().mean();
+//!     losses.push(loss.item());
+//!     optimizer.step(&mut net, &loss.backward());
+//! }
+//! assert!(losses[49] < losses[0]);
+//! ```
+//!
+//! There is no list of parameters to hand over beforehand and no `zero_grad`: gradients are a value that is new in every
+//! step, and the net is walked in every step. What an optimiser remembers of a parameter (moments) it keeps under the
+//! parameter's identity, so it survives anything but the parameter itself.
+//!
+//! Numbers are PyTorch's, step by step: the learning rate and what follows from it are computed in `f64` and rounded
+//! once, and the element-wise formulas are those of `torch.optim` (held against it by `tests/optim.rs`).
+//!
+//! Reading order: this file, `sgd.rs`, `adam.rs`, `adamw.rs`. What this is not: a schedule of learning rates
+//! (`set_lr` before a step is one).
+
+mod adam;
+mod adamw;
+mod sgd;
+
+use crate::nn::Module;
+use crate::{Gradients, Param, Tensor};
+
+pub use adam::Adam;
+pub use adamw::AdamW;
+pub use sgd::Sgd;
+
+/// A rule for changing parameters by their gradients.
+pub trait Optimizer {
+    /// Changes one parameter in place by its gradient.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    #[track_caller]
+    fn update(&mut self, param: &mut Param, gradient: &Tensor);
+
+    /// The learning rate.
+    fn lr(&self) -> f64;
+
+    /// Sets the learning rate, from the next step on.
+    fn set_lr(&mut self, lr: f64);
+
+    /// Changes every parameter of a net by its gradient. Frozen parameters ([`Param::set_requires_grad`]) are left alone.
+    ///
+    /// # Panics
+    /// When the loss does not depend on a parameter that is not frozen. PyTorch skips such a one without a word. Here a net
+    /// whose graph is cut, by a `detach` too many or a layer that `forward` forgot, would then go on training what is left
+    /// of it, and reach an accuracy that looks right. Where a part of a net is meant to rest, freeze it.
+    #[track_caller]
+    fn step(&mut self, net: &mut dyn Module, grads: &Gradients) {
+        // All are looked at before any is changed: who catches the panic has the net of before.
+        for (name, param) in net.named_parameters() {
+            assert!(
+                !param.requires_grad() || grads.get(param).is_some(),
+                "step: the loss does not depend on {name}, a parameter of shape {}; if that is meant, freeze it with \
+                 set_requires_grad(false)",
+                param.value().shape()
+            );
+        }
+        for (_, param) in net.named_parameters_mut() {
+            if param.requires_grad()
+                && let Some(gradient) = grads.get(param)
+            {
+                self.update(param, gradient);
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn check_shapes(op: &str, param: &Param, gradient: &Tensor) {
+    let (shape, got) = (param.value().shape(), gradient.shape());
+    assert!(shape == got, "{op}: the parameter has shape {shape}, its gradient {got}");
+}
+
+/// The learning rate must be a number that is not negative; 0 is allowed, as in PyTorch.
+#[track_caller]
+fn check_lr(op: &str, lr: f64) {
+    assert!(lr >= 0.0 && lr.is_finite(), "{op}: a learning rate is 0 or more, got {lr}");
+}
+
+/// Rates by which something is kept from step to step.
+#[track_caller]
+fn check_share(op: &str, name: &str, share: f64) {
+    assert!((0.0..1.0).contains(&share), "{op}: {name} is at least 0 and less than 1, got {share}");
+}

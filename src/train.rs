@@ -1,0 +1,304 @@
+//! Chapter 9: training. The notebook's `train_ch5` and `evaluate_accuracy`, cells 45 and 46.
+//!
+//! ```text
+//! for every epoch                          a new order of the pictures, from (seed, epoch) alone
+//!     for every batch
+//!         tape, logits, loss               forward writes the tape
+//!         loss.backward()                  backward spends it
+//!         optimizer.step(net, grads)
+//!     evaluate on the test pictures        on an inference tape: it changes nothing
+//! ```
+//!
+//! The loop differs from the notebook's in one number. The notebook divides the sum of an epoch's losses by the batches
+//! of *all* epochs so far, so its losses fall by a half, a third, a quarter without any learning. Here the loss of an epoch
+//! is the mean over its pictures. In the first epoch the two agree (but for the last, shorter batch).
+//!
+//! A loss that is no number ends the training, before it reaches the parameters: nothing gets better after it. A flag
+//! ends it from outside (Ctrl-C), between two steps.
+//!
+//! From the second step on no tensor memory is allocated: batches, values and gradients take what the step before gave
+//! back.
+//!
+//! What this is not: a place for printing. Progress is handed to a closure. Next to read: `src/bin/lenet.rs`, which prints it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::data::{Batch, Batches, FashionMnist, HEIGHT, Images, WIDTH};
+use crate::nn::Module;
+use crate::optim::Optimizer;
+use crate::{Tape, Tensor, Var};
+
+/// How to train.
+///
+/// ```
+/// use tapegrad::train::Training;
+/// let training = Training { epochs: 2, ..Training::default() };
+/// assert_eq!(training.batch_size, 256); // as in the notebook
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// How many times every picture is seen; 5 in the notebook.
+    pub epochs: usize,
+    /// How many pictures make a step; 256 in the notebook.
+    pub batch_size: usize,
+    /// What the order of the pictures comes from.
+    pub seed: u64,
+}
+
+impl Default for Training {
+    /// The notebook's: 5 epochs of batches of 256, with seed 0.
+    fn default() -> Training {
+        Training { epochs: 5, batch_size: 256, seed: 0 }
+    }
+}
+
+/// One step, as soon as it is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The step in its epoch, counted from 1.
+    pub step: usize,
+    /// How many steps the epoch has.
+    pub steps: usize,
+    /// How many pictures of the epoch have been seen.
+    pub seen: usize,
+    /// The mean loss of the epoch so far.
+    pub loss: f64,
+    /// How many of those pictures the net had right when it saw them.
+    pub correct: usize,
+}
+
+/// What an epoch gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epoch {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The mean loss over the pictures, each at the time it was seen.
+    pub loss: f64,
+    /// On the training pictures, each at the time it was seen.
+    pub train: Score,
+    /// On the test pictures, at the end of the epoch.
+    pub test: Score,
+    /// How long it took, evaluation included.
+    pub seconds: f64,
+}
+
+/// How many pictures of how many a net has right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    /// Those it has right.
+    pub correct: usize,
+    /// All.
+    pub total: usize,
+}
+
+impl Score {
+    /// The share it has right, from 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.total as f64
+    }
+}
+
+/// What training reports on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Progress {
+    /// A step is done.
+    Step(Step),
+    /// An epoch is done.
+    Epoch(Epoch),
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// All epochs are done.
+    Finished,
+    /// The flag was set. So many steps of this epoch had been done; 0 of the next, where it was set in an evaluation.
+    Stopped {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The steps that were done of it.
+        step: usize,
+    },
+    /// The loss was NaN or infinite. The parameters are as they were before that step.
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The step in its epoch, counted from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Finished => write!(out, "finished"),
+            Outcome::Stopped { epoch, step } => write!(out, "stopped in epoch {epoch} after {step} steps"),
+            Outcome::Diverged { epoch, step, loss } => {
+                write!(
+                    out,
+                    "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate"
+                )
+            }
+        }
+    }
+}
+
+/// Trains a net on the training pictures and evaluates it on the test pictures after every epoch. The notebook's
+/// `train_ch5`.
+///
+/// `stop` is looked at before every step and every batch of an evaluation. `report` hears of every step and every epoch;
+/// an epoch that did not end is not reported.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+/// use tapegrad::data::{DatasetName, FashionMnist, Images};
+/// use tapegrad::nn::{Flatten, Init, Linear, Sequential};
+/// use tapegrad::optim::Adam;
+/// use tapegrad::train::{Outcome, Progress, Training, train};
+///
+/// # fn main() -> tapegrad::Result<()> {
+/// // Ten pictures, each of one brightness; the label is how bright.
+/// let pixels = (0..10u8).flat_map(|label| [label * 25; 28 * 28]).collect();
+/// let images = Images::new(pixels, (0..10).collect())?;
+/// let data = FashionMnist { train: images.clone(), test: images, name: DatasetName::Other };
+///
+/// let mut net = Sequential::new().then(Flatten).then(Linear::new(28 * 28, 10, &mut Init::new(0)));
+/// let training = Training { epochs: 3, batch_size: 4, seed: 0 };
+/// let mut losses = Vec::new();
+/// let outcome = train(&mut net, &mut Adam::new(0.001), &data, &training, &AtomicBool::new(false), |progress| {
+///     if let Progress::Epoch(epoch) = progress {
+///         losses.push(epoch.loss);
+///     }
+/// });
+/// assert_eq!(outcome, Outcome::Finished);
+/// assert!(losses.len() == 3 && losses[2] < losses[0]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// Where the net does not take `[n, 1, 28, 28]` to `[n, 10]`, or the loss does not depend on one of its parameters.
+#[track_caller]
+pub fn train(
+    net: &mut dyn Module,
+    optimizer: &mut dyn Optimizer,
+    data: &FashionMnist,
+    training: &Training,
+    stop: &AtomicBool,
+    mut report: impl FnMut(Progress),
+) -> Outcome {
+    for epoch in 1..=training.epochs {
+        let start = Instant::now();
+        let batches = Batches::shuffled(&data.train, training.batch_size, training.seed, epoch as u64);
+        let (loss, train) = match train_epoch(net, optimizer, &batches, epoch, stop, &mut report) {
+            Ok(done) => done,
+            Err(outcome) => return outcome,
+        };
+        let Some(test) = evaluate_until(net, &data.test, stop) else {
+            return Outcome::Stopped { epoch, step: batches.len() };
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        report(Progress::Epoch(Epoch { epoch, loss, train, test, seconds }));
+    }
+    Outcome::Finished
+}
+
+/// One epoch: its mean loss and its score, or why it did not end.
+#[track_caller]
+fn train_epoch(
+    net: &mut dyn Module,
+    optimizer: &mut dyn Optimizer,
+    batches: &Batches<'_>,
+    epoch: usize,
+    stop: &AtomicBool,
+    report: &mut impl FnMut(Progress),
+) -> Result<(f64, Score), Outcome> {
+    let mut labels = Vec::new();
+    let mut score = Score::default();
+    let mut loss_sum = 0.0;
+    for (i, batch) in batches.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Outcome::Stopped { epoch, step: i });
+        }
+        let tape = Tape::training();
+        let logits = predict(net, &tape, &batch, &mut labels);
+        let loss = logits.cross_entropy(&labels);
+        let value = loss.item();
+        if !value.is_finite() {
+            return Err(Outcome::Diverged { epoch, step: i + 1, loss: value });
+        }
+        score.correct += count_correct(&logits.value(), &labels);
+        score.total += batch.len();
+        loss_sum += f64::from(value) * batch.len() as f64;
+        optimizer.step(net, &loss.backward());
+        report(Progress::Step(Step {
+            epoch,
+            step: i + 1,
+            steps: batches.len(),
+            seen: score.total,
+            loss: loss_sum / score.total as f64,
+            correct: score.correct,
+        }));
+    }
+    Ok((loss_sum / score.total as f64, score))
+}
+
+/// How many pictures a net has right. The notebook's `evaluate_accuracy`.
+///
+/// The tapes are inference tapes, so nothing is kept for backward, batch norm uses its moving statistics, and the net is
+/// the same afterwards.
+#[track_caller]
+pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
+    match evaluate_until(net, images, &AtomicBool::new(false)) {
+        Some(score) => score,
+        None => unreachable!("nobody sets this flag"),
+    }
+}
+
+/// Pictures per batch of an evaluation: as many as in a step of training, whose memory is then used again.
+const EVALUATION_BATCH: usize = 256;
+
+/// [`evaluate`], or `None` where the flag was set before the end.
+#[track_caller]
+fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Option<Score> {
+    let mut labels = Vec::new();
+    let mut score = Score::default();
+    for batch in Batches::in_order(images, EVALUATION_BATCH).iter() {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let tape = Tape::inference();
+        let logits = predict(net, &tape, &batch, &mut labels).value();
+        score.correct += count_correct(&logits, &labels);
+        score.total += batch.len();
+    }
+    Some(score)
+}
+
+/// The net's output for a batch, and the batch's labels.
+#[track_caller]
+fn predict<'t>(net: &dyn Module, tape: &'t Tape, batch: &Batch<'_>, labels: &mut Vec<usize>) -> Var<'t> {
+    labels.clear();
+    labels.extend(batch.labels().map(usize::from));
+    let mut images = Tensor::empty([batch.len(), 1, HEIGHT, WIDTH]);
+    batch.copy_pixels(images.data_mut());
+    let logits = net.forward(tape.input(&images));
+    let shape = logits.shape();
+    assert!(
+        shape.len() == 2 && shape[0] == batch.len(),
+        "train: the net must give one row of logits for each of {} pictures, it gave {shape}",
+        batch.len()
+    );
+    logits
+}
+
+/// How many rows have their largest logit where the label says.
+fn count_correct(logits: &Tensor, labels: &[usize]) -> usize {
+    logits.argmax(1).iter().zip(labels).filter(|(guess, label)| guess == label).count()
+}
