@@ -159,23 +159,23 @@ fn names_and_counts_are_pytorch_s() {
 #[test]
 fn the_summary_of_lenet() {
     let want = "\
-layer   type        output shape      parameters
--       (input)     [2, 1, 28, 28]             -
--       LeNet       [2, 10]                    -
-conv    Sequential  [2, 16, 4, 4]              -
-conv.0  Conv2d      [2, 6, 24, 24]           156
-conv.1  Sigmoid     [2, 6, 24, 24]             0
-conv.2  MaxPool2d   [2, 6, 12, 12]             0
-conv.3  Conv2d      [2, 16, 8, 8]          2,416
-conv.4  Sigmoid     [2, 16, 8, 8]              0
-conv.5  MaxPool2d   [2, 16, 4, 4]              0
-fc      Sequential  [2, 10]                    -
-fc.0    Linear      [2, 120]              30,840
-fc.1    Sigmoid     [2, 120]                   0
-fc.2    Linear      [2, 84]               10,164
-fc.3    Sigmoid     [2, 84]                    0
-fc.4    Linear      [2, 10]                  850
-total                                     44,426";
+layer   type        output shape    parameters
+-       (input)     [2, 1, 28, 28]           -
+-       LeNet       [2, 10]                  -
+conv    Sequential  [2, 16, 4, 4]            -
+conv.0  Conv2d      [2, 6, 24, 24]         156
+conv.1  Sigmoid     [2, 6, 24, 24]           0
+conv.2  MaxPool2d   [2, 6, 12, 12]           0
+conv.3  Conv2d      [2, 16, 8, 8]        2,416
+conv.4  Sigmoid     [2, 16, 8, 8]            0
+conv.5  MaxPool2d   [2, 16, 4, 4]            0
+fc      Sequential  [2, 10]                  -
+fc.0    Linear      [2, 120]            30,840
+fc.1    Sigmoid     [2, 120]                 0
+fc.2    Linear      [2, 84]             10,164
+fc.3    Sigmoid     [2, 84]                  0
+fc.4    Linear      [2, 10]                850
+total                                   44,426";
     let net = LeNet::new(&mut Init::new(0));
     let summary = net.summary(&[2, 1, 28, 28]);
     assert_eq!(summary.to_string(), want);

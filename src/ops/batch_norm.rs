@@ -191,7 +191,8 @@ fn map<const K: usize>(
     y
 }
 
-/// The sum of the formula over each channel: planes in sixteen partial sums each, then the images' sums in order.
+/// The sum of the formula over each channel: planes in sixteen partial sums each, then the images' sums in order. These are
+/// few, and added in `f64`: dividing by a small deviation magnifies what rounding does to a mean.
 fn sum<const K: usize>(
     f: impl PerChannel<K>,
     a: &Tensor,
@@ -206,13 +207,13 @@ fn sum<const K: usize>(
         let range = start..start + sums.len() * sizes.plane;
         dispatch(SumKernel { f, a: &a.data()[range.clone()], b: &b.data()[range], constants, sizes, sums });
     });
-    let mut totals = vec![0.0; sizes.c];
+    let mut totals = vec![0.0f64; sizes.c];
     for image in sums.data().chunks_exact(sizes.c) {
         for (total, sum) in totals.iter_mut().zip(image) {
-            *total += *sum;
+            *total += f64::from(*sum);
         }
     }
-    totals
+    totals.into_iter().map(|total| total as f32).collect()
 }
 
 struct MapKernel<'a, F, const K: usize> {
