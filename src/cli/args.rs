@@ -91,7 +91,7 @@ impl Command {
     fn unknown(&self, name: &str) -> String {
         let nearest = self.options.iter().map(|option| (distance(name, option.name), option.name)).min();
         match nearest {
-            Some((far, nearest)) if far <= 3 && name.starts_with('-') => {
+            Some((far, nearest)) if far <= 2 && name.starts_with('-') => {
                 format!("{name}: expected one of the options below, did you mean {nearest}?")
             }
             _ => format!("{name}: expected one of the options below"),

@@ -2,6 +2,7 @@
 //! what the learned kernel makes of a real picture.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -107,7 +108,7 @@ fn learn_and_show(options: &Options) -> Result<(), Stop> {
     }
 
     let found = response(&picture, &learned);
-    say(&format!("\n{}", side_by_side(&picture, &found)))?;
+    say(&format!("\n{}", drawn(&picture, &found)))?;
     if let Some(path) = &options.out {
         png::write(path, &found, (448 / found.width().max(found.height())).max(1))?;
         note(&format!("wrote {}", path.display()));
@@ -139,14 +140,30 @@ fn response(picture: &GrayImage, kernel: &Tensor) -> GrayImage {
     GrayImage::stretched(width - 1, height, &strength)
 }
 
-/// Two pictures in characters, with a line above each.
-fn side_by_side(left: &GrayImage, right: &GrayImage) -> String {
-    let left_lines = terminal::draw(left, COLUMNS);
-    let right_lines = terminal::draw(right, COLUMNS);
-    let width = left_lines.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    let mut text = format!("{:<width$}   what the learned kernel sees", "the picture");
-    for (left, right) in left_lines.lines().zip(right_lines.lines()) {
-        text.push_str(&format!("\n{left}{}   {right}", " ".repeat(width - left.chars().count())));
+/// Both pictures in characters: side by side in greys where the output understands them, one below the other in plain text
+/// where it does not.
+fn drawn(picture: &GrayImage, found: &GrayImage) -> String {
+    const TITLES: [&str; 2] = ["the picture", "what the learned kernel sees"];
+    if !understands_colour() {
+        let text = [terminal::draw(picture, COLUMNS), terminal::draw(found, COLUMNS)];
+        let lines = text.iter().zip(TITLES).flat_map(|(text, title)| [title].into_iter().chain(text.lines()));
+        return lines.map(str::trim_end).collect::<Vec<_>>().join("\n");
+    }
+    let columns = COLUMNS / 2;
+    // A picture that is too large is shrunk to fit into a square.
+    let largest = picture.width().max(picture.height());
+    let width = (picture.width() * columns.min(largest) / largest).max(TITLES[0].len());
+    let mut text = format!("{:width$}   {}", TITLES[0], TITLES[1]);
+    let (left, right) = (terminal::draw_in_grey(picture, columns), terminal::draw_in_grey(found, columns));
+    for (left, right) in left.lines().zip(right.lines()) {
+        // Escape sequences take no room, so the second column is reached by its number.
+        text.push_str(&format!("\n{left}\x1b[{}G{right}", width + 4));
     }
     text
+}
+
+/// Whether the output is a terminal that shows greys, and the user has not asked for none (no-color.org).
+fn understands_colour() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }

@@ -159,7 +159,7 @@ impl<'a> MatrixMut<'a> {
     /// Cuts groups of `group` rows each into bands of `height` rows; the last of each group may be shorter.
     pub fn split_groups(self, group: usize, height: usize) -> Bands<'a> {
         let width = self.cols.max(1);
-        assert!(self.rows % group == 0 && height > 0);
+        assert!(self.rows.is_multiple_of(group) && height > 0);
         Bands { whole: self, group, height, width }
     }
 

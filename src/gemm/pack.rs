@@ -171,7 +171,7 @@ impl Panels for Packed<'_> {
 
     #[inline(always)]
     fn packed(&self, first: usize, width: usize, depth: &Range<usize>) -> Option<&[f32]> {
-        if width != self.width || first % width != 0 {
+        if width != self.width || !first.is_multiple_of(width) {
             return None;
         }
         let panel = &self.panels[first * self.depth..][..width * self.depth];

@@ -1,8 +1,29 @@
-//! Chapter 5: the ops.
+//! Chapter 5: the ops, one file each, with formula, forward and backward side by side.
+//!
+//! An op is a method of [`Var`](crate::Var), and of [`Tensor`](crate::Tensor) where it is of use without gradients. It
+//! computes its value, and records a closure that captures what its adjoint needs. The file's header gives the formula,
+//! the adjoint, and what the tape keeps.
+//!
+//! | file | ops |
+//! |---|---|
+//! | `broadcast.rs` | the loop behind two operands of different shapes, and its adjoint, a sum |
+//! | `arith.rs` | `+ - * /` |
+//! | `reduce.rs`, `max.rs` | `sum`, `mean`, `norm`; `max`, `argmax` |
+//! | `layout.rs` | `reshape`, `transpose`, `slice`, `unfold`, `cat` … with gradients |
+//! | `activation.rs`, `elementary.rs` | `sigmoid`, `tanh`, `relu`; `exp`, `ln`, `sqrt`, `square`, `pow`, `abs` |
+//! | `matmul.rs` | `matmul`, `linear` |
+//! | `window.rs` | the arithmetic of kernel, stride, padding and dilation |
+//! | `im2col.rs`, `conv2d.rs`, `conv2d_weight.rs` | every window of an image as a matrix; convolution; its weights' gradient |
+//! | `max_pool2d.rs`, `avg_pool2d.rs` | pooling |
+//! | `batch_norm.rs` | batch normalisation |
+//! | `softmax.rs`, `cross_entropy.rs`, `mse.rs` | `softmax`, `log_softmax`; the losses |
+//!
+//! A reader in a hurry reads `arith.rs`, `activation.rs` and `conv2d.rs`.
+
 mod activation;
 mod arith;
 pub mod avg_pool2d;
-pub mod batch_norm;
+mod batch_norm;
 mod broadcast;
 pub mod conv2d;
 mod conv2d_weight;

@@ -147,7 +147,7 @@ impl Shape {
     /// Neighbouring axes that lie in memory like one long axis are merged into runs; every new axis must then
     /// fall inside one run.
     pub fn reshape_strides(&self, strides: &Strides, target: &Shape) -> Option<Strides> {
-        if self.iter().any(|&dim| dim == 0) {
+        if self.contains(&0) {
             return Some(target.contiguous_strides());
         }
         let mut result = Shape { dims: [0; MAX_RANK], rank: target.rank };
