@@ -15,7 +15,7 @@
 //! The cut along k does not show in the result: each later block of k goes on from what C holds, so an element's chain of
 //! additions is the same as without blocks (see `mod.rs`). The blocks' sizes can therefore be tuned freely.
 
-use super::tile::{self, Tile, Work};
+use super::tile::{self, Panel, Tile, Work};
 use super::{MatrixMut, Panels, Start};
 use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
@@ -79,14 +79,10 @@ impl<A: Panels, B: Panels> Kernel for Blocked<'_, A, B> {
                             };
                             let (i, j) = (ic + ir, jc + jr);
                             let (height, width) = (mr.min(m - i), nr.min(n - j));
-                            let start = match start {
-                                _ if pc > 0 => Start::Accumulate,
-                                Start::PerRow(bias) => Start::PerRow(&bias[i..i + height]),
-                                Start::PerColumn(bias) => Start::PerColumn(&bias[j..j + width]),
-                                same => same,
-                            };
+                            let start =
+                                if pc > 0 { Start::Accumulate } else { start.block(i, j, height, width) };
                             let c = c.block(i, j, height, width);
-                            tile::run(isa, tile, Work { a: a_panel, b: b_panel, c, start });
+                            tile::run(isa, tile, Work { a: a_panel, b: Panel(b_panel), c, start });
                         }
                     }
                 }

@@ -12,7 +12,8 @@
 //! every instruction set and any number of threads, and the tests compare them with `==`.
 //!
 //! Reading order: `naive.rs` (what it means), `matrix.rs` (strided matrices), `pack.rs` (copying blocks into the order
-//! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops).
+//! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops),
+//! `rows.rs` (two of them, where B needs no packing).
 //!
 //! What this is not: BLAS. There is no alpha and beta (a bias and "add to what is there" are what layers need), and
 //! the output is row-major; inputs may have any strides.
@@ -21,11 +22,13 @@ mod blocked;
 mod matrix;
 pub mod naive;
 mod pack;
+mod rows;
 mod tile;
 
 pub use blocked::{multiply_block, tile_rows};
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::{Packed, Panels, pack_left};
+pub use rows::{Rows, multiply_rows};
 
 use crate::parallel;
 
@@ -81,21 +84,21 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     let bands = if by_rows { c.split_rows(band) } else { c.split_columns(band) };
     parallel::for_each_part(bands, |i, c| {
         let from = i * band;
-        let start = start.part(by_rows, from, if by_rows { c.rows() } else { c.cols() });
         if by_rows {
-            multiply_block(start, &a.rows_from(from, c.rows()), &right, c);
+            multiply_block(start.block(from, 0, c.rows(), n), &a.rows_from(from, c.rows()), &right, c);
         } else {
-            multiply_block(start, a, &right.rows_from(from, c.cols()), c);
+            multiply_block(start.block(0, from, m, c.cols()), a, &right.rows_from(from, c.cols()), c);
         }
     });
 }
 
 impl<'a> Start<'a> {
-    /// The start for a band of rows, or of columns, of C.
-    fn part(self, by_rows: bool, from: usize, len: usize) -> Start<'a> {
+    /// The start for the block of `rows` by `cols` elements of C whose first is (i, j).
+    #[inline(always)]
+    fn block(self, i: usize, j: usize, rows: usize, cols: usize) -> Start<'a> {
         match self {
-            Start::PerRow(bias) if by_rows => Start::PerRow(&bias[from..from + len]),
-            Start::PerColumn(bias) if !by_rows => Start::PerColumn(&bias[from..from + len]),
+            Start::PerRow(bias) => Start::PerRow(&bias[i..i + rows]),
+            Start::PerColumn(bias) => Start::PerColumn(&bias[j..j + cols]),
             same => same,
         }
     }

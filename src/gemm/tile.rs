@@ -50,12 +50,44 @@ impl Tile {
     }
 }
 
+/// Where the micro-kernel reads B: `NV` vectors for each step of k.
+pub(super) trait Right: Copy {
+    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV];
+}
+
+/// A panel of a packed B: step after step.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a>(pub &'a [f32]);
+
+impl Right for Panel<'_> {
+    #[inline(always)]
+    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV] {
+        &self.0.as_chunks::<LANES>().0.as_chunks::<NV>().0[step]
+    }
+}
+
+/// Columns of a B whose rows lie in memory already, each at its offset.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub data: &'a [f32],
+    pub offsets: &'a [usize],
+    pub first: usize,
+}
+
+impl Right for Columns<'_> {
+    #[inline(always)]
+    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV] {
+        let row = &self.data[self.offsets[step] + self.first..][..NV * LANES];
+        &row.as_chunks::<LANES>().0.as_chunks::<NV>().0[0]
+    }
+}
+
 /// What one call of the micro-kernel works on.
-pub(super) struct Work<'a> {
+pub(super) struct Work<'a, B> {
     /// The panel of A: `mr` numbers for each step of k.
     pub a: &'a [f32],
-    /// The panel of B: `nv` vectors for each step of k.
-    pub b: &'a [f32],
+    /// B, at the columns of this tile.
+    pub b: B,
     /// The tile of C, at most mr × nr.
     pub c: MatrixMut<'a>,
     /// Where the chains start; biases are those of this tile.
@@ -64,26 +96,26 @@ pub(super) struct Work<'a> {
 
 /// Runs the micro-kernel of the given size.
 #[inline(always)]
-pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work) {
+pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Right>) {
     // `I::VECTORS` is known at compile time, so only the fitting arms are compiled for each instruction set.
     if I::VECTORS >= 32 {
         match (tile.mr, tile.nv) {
-            (14, 2) => advance::<I, 14, 2>(isa, work),
-            (8, 3) => advance::<I, 8, 3>(isa, work),
-            (6, 4) => advance::<I, 6, 4>(isa, work),
-            (8, 2) => advance::<I, 8, 2>(isa, work),
-            (16, 1) => advance::<I, 16, 1>(isa, work),
+            (14, 2) => advance::<I, _, 14, 2>(isa, work),
+            (8, 3) => advance::<I, _, 8, 3>(isa, work),
+            (6, 4) => advance::<I, _, 6, 4>(isa, work),
+            (8, 2) => advance::<I, _, 8, 2>(isa, work),
+            (16, 1) => advance::<I, _, 16, 1>(isa, work),
             other => unreachable!("no kernel for tile {other:?}"),
         }
     } else {
-        advance::<I, 6, 1>(isa, work);
+        advance::<I, _, 6, 1>(isa, work);
     }
 }
 
 // The sums stay in registers only if every index into them is known at compile time: no loop over `sums` may end
 // at run time. A tile cut off by the edge of C therefore goes through an array on the stack, before and after.
 #[inline(always)]
-fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
+fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<B>) {
     let full = work.c.rows() == MR && work.c.cols() == NV * LANES;
     let mut sums = [[isa.splat(0.0); NV]; MR];
 
@@ -130,8 +162,8 @@ fn advance<I: Isa, const MR: usize, const NV: usize>(isa: I, mut work: Work) {
 
     // The loop that all the time goes into: NV loads, MR broadcasts, MR × NV multiply-adds.
     let a = work.a.as_chunks::<MR>().0;
-    let b = work.b.as_chunks::<LANES>().0.as_chunks::<NV>().0;
-    for (a, b) in a.iter().zip(b) {
+    for (step, a) in a.iter().enumerate() {
+        let b = work.b.vectors::<NV>(step);
         let mut vectors = [isa.splat(0.0); NV];
         for j in 0..NV {
             vectors[j] = isa.load(&b[j]);

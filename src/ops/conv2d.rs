@@ -21,9 +21,10 @@
 //!
 //! Next: `max_pool2d.rs`.
 
-use super::conv2d_weight;
 use super::im2col::{Grid, Patches, Taps, pad, scatter_add, unpad};
+use super::im2row::Unrolled;
 use super::window::{Pair, Window};
+use super::{conv2d_direct, conv2d_weight};
 use crate::autograd::Var;
 use crate::gemm::{Matrix, MatrixMut, Packed, Start, multiply_block, pack_left, tile_rows};
 use crate::parallel::{self, Chunks, Scratch};
@@ -57,25 +58,44 @@ impl Default for Conv2dOptions {
 
 /// Images per block of a sum over images. A block's images and gradients (LeNet: 8 times some 10 KiB) stay in the second-level
 /// cache.
-const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 
 /// With fewer images than this, an image is cut into parts, to give every thread something to do.
 const FEW: usize = 16;
 
 /// The sizes of one convolution.
 #[derive(Clone, Debug)]
-struct Sizes {
+pub(super) struct Sizes {
     n: usize,
     /// Input and output channels of one group.
-    c: usize,
-    oc: usize,
-    groups: usize,
+    pub c: usize,
+    pub oc: usize,
+    pub groups: usize,
+    pub kernel: Pair,
+    /// Height and width of an image, without padding.
     image: Pair,
     /// The windows over the padded channels of one group.
     grid: Grid,
+    /// The channels of one group, unrolled along the kernel's columns.
+    pub unrolled: Unrolled,
 }
 
 impl Sizes {
+    /// Elements of the channels of one group, without padding.
+    pub fn image_group(&self) -> usize {
+        self.c * self.image.h * self.image.w
+    }
+
+    /// The channels of one group of one image; `at` counts groups, then images.
+    pub fn image<'a>(&self, x: &'a Tensor, at: usize) -> &'a [f32] {
+        &x.data()[at * self.image_group()..][..self.image_group()]
+    }
+
+    /// Whether images are unrolled rather than packed.
+    fn is_direct(&self) -> bool {
+        conv2d_direct::pays(&self.unrolled, self.oc)
+    }
+
     /// Elements of one padded image, all groups.
     fn padded_image(&self) -> usize {
         self.groups * self.padded_group()
@@ -118,7 +138,7 @@ impl<'t> Var<'t> {
         let bias_value = bias.map(|bias| bias.value().contiguous());
         let sizes = check(&x.shape(), &w.shape(), bias_value.as_ref().map(Tensor::shape), options);
         let padding = options.padding;
-        let x = padded(&x, &sizes, padding);
+        let x = if sizes.is_direct() { x.contiguous() } else { padded(&x, &sizes, padding) };
         let y = conv2d_forward(&x, &w, bias_value.as_ref(), &sizes);
 
         let mut inputs = vec![self, weight];
@@ -157,8 +177,10 @@ fn check(input: &Shape, weight: &Shape, bias: Option<Shape>, options: &Conv2dOpt
     let window = Window::new((kh, kw)).stride(stride).padding(padding).dilation(dilation);
     let output = window.output("conv2d", (h, w));
     let padded = Pair { h: h + 2 * padding.h, w: w + 2 * padding.w };
+    let (image, kernel) = (Pair { h, w }, Pair { h: kh, w: kw });
     let grid = Grid::new(c, padded, output, &window);
-    Sizes { n, c, oc: oc / groups, groups, image: Pair { h, w }, grid }
+    let unrolled = Unrolled::new(c, image, output, &window);
+    Sizes { n, c, oc: oc / groups, groups, kernel, image, grid, unrolled }
 }
 
 /// The images with zeros around them; themselves where there is no padding.
@@ -182,6 +204,10 @@ fn conv2d_forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes: &Si
     let (positions, taps) = (grid.positions(), grid.taps());
     let mut y = Tensor::empty([n, oc * groups, grid.output.h, grid.output.w]);
     if y.numel() == 0 {
+        return y;
+    }
+    if sizes.is_direct() {
+        conv2d_direct::forward(x, weight, bias, sizes, &mut y);
         return y;
     }
     // The weights are packed once, for all images.
@@ -234,7 +260,7 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
     let rows = oc.div_ceil(sizes.parts(oc, 16));
     let mut sums = Tensor::empty([blocks, groups * oc, taps]);
     let per_group = oc.div_ceil(rows);
-    let direct = conv2d_weight::pays(grid, oc);
+    let direct = sizes.is_direct();
     let tasks = MatrixMut::new(sums.data_mut(), blocks * groups * oc, taps);
     parallel::for_each_part(tasks.split_groups(oc, rows), |index, mut sum| {
         let (part, group) = (index % per_group, index / per_group % groups);
@@ -242,17 +268,25 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
         let rows_here = sum.rows();
         let images = block * BLOCK..n.min((block + 1) * BLOCK);
         let at = |i: usize| (images.start + i) * groups + group;
-        let image = |i: usize| &x.data()[at(i) * sizes.padded_group()..][..sizes.padded_group()];
+        let padded = |i: usize| &x.data()[at(i) * sizes.padded_group()..][..sizes.padded_group()];
         let dy = |i: usize| {
             &dy.data()[at(i) * sizes.output_group() + part * rows * positions..][..rows_here * positions]
         };
         if direct {
-            return conv2d_weight::gradient(images.len(), image, dy, rows_here, grid, sum.as_slice_mut());
+            let image = |i: usize| sizes.image(x, at(i));
+            return conv2d_weight::gradient(
+                images.len(),
+                image,
+                dy,
+                rows_here,
+                &sizes.unrolled,
+                sum.as_slice_mut(),
+            );
         }
         for i in 0..images.len() {
             let dy = Matrix::new(dy(i), rows_here, positions);
             let start = if i == 0 { Start::Zero } else { Start::Accumulate };
-            multiply_block(start, &dy, &Taps { image: image(i), grid }, sum.block(0, 0, rows_here, taps));
+            multiply_block(start, &dy, &Taps { image: padded(i), grid }, sum.block(0, 0, rows_here, taps));
         }
     });
     let size = dw.numel();
@@ -266,12 +300,16 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
 
 /// dx: Wᵀ dy has the shape of the patches, transposed; each element is added to the place in the image that it came from.
 fn conv2d_backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, padding: Pair) -> Tensor {
-    let Sizes { n, c, oc, groups, image, ref grid } = *sizes;
+    let Sizes { n, c, oc, groups, image, ref grid, .. } = *sizes;
     let (positions, taps) = (grid.positions(), grid.taps());
     let mut dx = Tensor::empty([n, c * groups, image.h, image.w]);
     let plane = image.h * image.w;
     if dx.numel() == 0 || oc * positions == 0 {
         dx.data_mut().fill(0.0);
+        return dx;
+    }
+    if sizes.is_direct() {
+        conv2d_direct::backward_input(dy, weight, sizes, &mut dx);
         return dx;
     }
     // A task is the channels of one group of one image; with few images, some of them.

@@ -71,16 +71,6 @@ impl Grid {
         self.taps_per_channel
     }
 
-    /// Where each tap looks, counted from the place of a position.
-    pub fn offsets(&self) -> &[usize] {
-        &self.offsets
-    }
-
-    /// Whether windows lie one place apart in both directions.
-    pub fn is_unit_stride(&self) -> bool {
-        (self.stride.h, self.stride.w) == (1, 1)
-    }
-
     fn base(&self, y: usize, x: usize) -> usize {
         y * self.stride.h * self.image.w + x * self.stride.w
     }
