@@ -82,8 +82,9 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
     let image = sizes.image_group();
     parallel::for_each_part(Chunks::new(dx.data_mut(), image), |at, dx| {
         let group = at % groups;
-        let mut memory = Scratch::new(unrolled.size() + oc * positions + Rows::SLACK);
-        let (du, copy) = memory.split_at_mut(unrolled.size());
+        let (size, margin) = (unrolled.size(), unrolled.margin());
+        let mut memory = Scratch::new(size + 2 * margin + oc * positions + Rows::SLACK);
+        let (du, copy) = memory.split_at_mut(size + 2 * margin);
         // The kernel reads a little beyond the last row: at the end of dy, it gets a copy with room behind.
         let mut dy = &dy.data()[at * oc * positions..];
         if dy.len() < oc * positions + Rows::SLACK {
@@ -91,14 +92,13 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
             dy = copy;
         }
         du.fill(0.0);
-        let mut du = MatrixMut::new(du, planes, unrolled.plane());
+        let mut sums = MatrixMut::new(&mut du[margin..margin + size], planes, unrolled.plane());
         for i in 0..kernel.h {
             let weights = &packed[(group * kernel.h + i) * packed_size..][..packed_size];
-            let sum = du.block(0, unrolled.row_offset(i), planes, positions);
+            let sum = sums.block(0, unrolled.row_offset(i), planes, positions);
             let rows = Rows { data: dy, offsets: &offsets };
             multiply_rows(Start::Accumulate, &Packed::of(weights, planes, oc, mr), rows, sum);
         }
-        dx.fill(0.0);
-        unrolled.fold(du.as_slice_mut(), dx);
+        unrolled.fold(du, dx);
     });
 }

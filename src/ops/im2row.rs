@@ -17,6 +17,8 @@
 //!
 //! What this is not: a matrix. `gemm/rows.rs` multiplies by it, `conv2d_weight.rs` by its transpose. Next: `conv2d_direct.rs`.
 
+use std::ops::Range;
+
 use super::window::{Pair, Window};
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
@@ -90,35 +92,72 @@ impl Unrolled {
         dispatch(Unroll { layout: self, image, to });
     }
 
-    /// Adds every number of an unrolled image to the place that it came from.
+    /// The sum over the places in `unrolled` that show each number of an image. `unrolled` begins and ends with
+    /// [`margin`](Unrolled::margin) numbers of no meaning, which vectors may read.
     pub fn fold(&self, unrolled: &[f32], image: &mut [f32]) {
-        assert!(image.len() == self.channels * self.image.h * self.image.w && unrolled.len() >= self.size());
-        dispatch(Fold { layout: self, unrolled, image });
+        assert!(image.len() == self.channels * self.image.h * self.image.w);
+        assert!(unrolled.len() >= self.size() + 2 * self.margin());
+        if self.window.stride.w == 1 && self.window.stride.h == 1 {
+            dispatch(FoldDense { layout: self, unrolled, image });
+        } else {
+            self.fold_strided(&unrolled[self.margin()..], image);
+        }
     }
 
-    /// For each row of each plane: its place, the row of the image that it shows (none in the padding), the positions that are not
-    /// padding, and the column that the first of them shows.
+    /// Room that [`fold`](Unrolled::fold) wants on both sides.
+    pub fn margin(&self) -> usize {
+        self.window.kernel.w * self.window.dilation.w + self.window.padding.w + LANES
+    }
+
+    /// The positions of a row at which the kernel's column `j` is not in the padding, and the column that the first shows.
     #[inline(always)]
-    fn for_each_row(&self, mut visit: impl FnMut(usize, Option<usize>, std::ops::Range<usize>, usize)) {
-        let Window { kernel, stride, padding, dilation } = self.window;
-        let width = self.output.w;
+    fn inside(&self, j: usize) -> (Range<usize>, usize) {
+        let (stride, padding, width) = (self.window.stride.w, self.window.padding.w, self.output.w);
+        // Position x shows column x · stride + left - padding.
+        let left = j * self.window.dilation.w;
+        let begin = padding.saturating_sub(left).div_ceil(stride).min(width);
+        let end = (self.image.w + padding).saturating_sub(left).div_ceil(stride).clamp(begin, width);
+        (begin..end, if begin < end { begin * stride + left - padding } else { 0 })
+    }
+
+    /// Of the rows of a plane with a remainder by the stride, those that are not in the padding.
+    #[inline(always)]
+    fn shown(&self, remainder: usize) -> Range<usize> {
+        let (stride, padding) = (self.window.stride.h, self.window.padding.h);
+        let begin = padding.saturating_sub(remainder).div_ceil(stride).min(self.rows);
+        let end = (self.image.h + padding).saturating_sub(remainder).div_ceil(stride).clamp(begin, self.rows);
+        begin..end
+    }
+
+    /// Calls `visit` for each run of rows: where the run begins in the unrolled image, which of its rows are shown, and where in the
+    /// image the first of these begins.
+    #[inline(always)]
+    fn for_each_run(&self, mut visit: impl FnMut(usize, Range<usize>, usize, usize)) {
+        let Window { kernel, stride, padding, .. } = self.window;
         for plane in 0..self.planes() {
-            let (channel, j) = (plane / kernel.w, plane % kernel.w);
-            // Position x shows column x · stride + left - padding.
-            let left = j * dilation.w;
-            let begin = padding.w.saturating_sub(left).div_ceil(stride.w).min(width);
-            let end = (self.image.w + padding.w).saturating_sub(left).div_ceil(stride.w).clamp(begin, width);
-            let column = if begin < end { begin * stride.w + left - padding.w } else { 0 };
+            let channel = plane / kernel.w;
             for remainder in 0..stride.h {
-                for row in 0..self.rows {
-                    let at = (plane * stride.h + remainder) * self.rows + row;
-                    let shown =
-                        (row * stride.h + remainder).checked_sub(padding.h).filter(|&r| r < self.image.h);
-                    let source = shown.map(|row| (channel * self.image.h + row) * self.image.w);
-                    visit(at * width, source, begin..end, column);
-                }
+                let at = (plane * stride.h + remainder) * self.rows * self.output.w;
+                let shown = self.shown(remainder);
+                let first = if shown.is_empty() { 0 } else { shown.start * stride.h + remainder - padding.h };
+                visit(at, shown, (channel * self.image.h + first) * self.image.w, plane % kernel.w);
             }
         }
+    }
+
+    fn fold_strided(&self, unrolled: &[f32], image: &mut [f32]) {
+        let (width, stride) = (self.output.w, self.window.stride);
+        image.fill(0.0);
+        self.for_each_run(|at, shown, first, j| {
+            let (inside, column) = self.inside(j);
+            for (i, row) in shown.enumerate() {
+                let from = &unrolled[at + row * width..][inside.clone()];
+                let to = image[first + i * stride.h * self.image.w + column..].iter_mut().step_by(stride.w);
+                for (to, from) in to.zip(from) {
+                    *to += *from;
+                }
+            }
+        });
     }
 }
 
@@ -134,67 +173,113 @@ impl Kernel for Unroll<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Unroll { layout, image, to } = self;
-        let (width, stride) = (layout.output.w, layout.window.stride.w);
-        layout.for_each_row(|at, source, inside, column| {
-            let Some(source) = source else { return to[at..at + width].fill(0.0) };
-            let source = source + column;
-            if stride == 1 {
-                // Whole vectors, too long at the end of the row: what follows is written after it.
-                for x in inside.clone().step_by(LANES) {
-                    let from = &image[source + x - inside.start..];
-                    let vector = match from.first_chunk::<LANES>() {
-                        Some(chunk) => isa.load(chunk),
-                        None => isa.load_partial(from, 0.0),
-                    };
-                    if let Some(to) = to[at + x..].first_chunk_mut::<LANES>() {
-                        vector.store(to);
+        let (width, stride) = (layout.output.w, layout.window.stride);
+        let step = stride.h * layout.image.w;
+        layout.for_each_run(|at, shown, first, j| {
+            let (inside, column) = layout.inside(j);
+            let run = &mut to[at..][..layout.rows * width + LANES];
+            run[..shown.start * width].fill(0.0);
+            let mut done = 0;
+            if stride.w == 1 && inside.len() == width {
+                let to = &mut run[shown.start * width..];
+                done = copy_rows(isa, &image[first + column..], step, to, width, shown.len());
+            }
+            // A vector may write beyond its row. Rows are written from first to last, so what follows is right in the end.
+            for (i, row) in shown.clone().enumerate().skip(done) {
+                let from = &image[first + i * step + column..];
+                let to = &mut run[row * width..][..width + LANES];
+                if inside.len() < width {
+                    to[..inside.start].fill(0.0);
+                }
+                let to = &mut to[inside.start..];
+                if stride.w == 1 {
+                    for x in (0..inside.len()).step_by(LANES) {
+                        let vector = match from[x..].first_chunk::<LANES>() {
+                            Some(chunk) => isa.load(chunk),
+                            None => isa.load_partial(&from[x..], 0.0),
+                        };
+                        if let Some(to) = to[x..].first_chunk_mut::<LANES>() {
+                            vector.store(to);
+                        }
+                    }
+                } else {
+                    for (to, from) in to[..inside.len()].iter_mut().zip(from.iter().step_by(stride.w)) {
+                        *to = *from;
                     }
                 }
-            } else {
-                let from = image[source..].iter().step_by(stride);
-                for (to, from) in to[at + inside.start..at + inside.end].iter_mut().zip(from) {
-                    *to = *from;
+                if inside.end < width {
+                    to[inside.len()..width - inside.start].fill(0.0);
                 }
             }
-            if inside.len() < width {
-                to[at..at + inside.start].fill(0.0);
-                to[at + inside.end..at + width].fill(0.0);
-            }
+            run[shown.end * width..layout.rows * width].fill(0.0);
         });
     }
 }
 
-struct Fold<'a> {
+/// Copies the first `width` numbers of rows that begin `step` apart, one row behind the other, as long as whole vectors can be read;
+/// gives back how many rows that were.
+#[inline(always)]
+fn copy_rows<I: Isa>(isa: I, from: &[f32], step: usize, to: &mut [f32], width: usize, rows: usize) -> usize {
+    let reach = (width - 1) / LANES * LANES + LANES;
+    let rows = if from.len() < reach { 0 } else { rows.min((from.len() - reach) / step + 1) };
+    if rows == 0 {
+        return 0;
+    }
+    // The last strip of sixteen columns first: where it writes beyond its row, the first strip of the next row is written later.
+    for x in (0..width).step_by(LANES).rev() {
+        let (from, to) = (&from[x..], &mut to[x..]);
+        for row in 0..rows {
+            if let (Some(from), Some(to)) =
+                (from[row * step..].first_chunk(), to[row * width..].first_chunk_mut::<LANES>())
+            {
+                isa.load(from).store(to);
+            }
+        }
+    }
+    rows
+}
+
+/// With stride 1, sixteen numbers of an image's row gather from the kernel's columns, each shifted by one dilation.
+struct FoldDense<'a> {
     layout: &'a Unrolled,
     unrolled: &'a [f32],
     image: &'a mut [f32],
 }
 
-impl Kernel for Fold<'_> {
+impl Kernel for FoldDense<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Fold { layout, unrolled, image } = self;
-        let stride = layout.window.stride.w;
-        layout.for_each_row(|at, target, inside, column| {
-            let Some(target) = target else { return };
-            let from = &unrolled[at + inside.start..at + inside.end];
-            if stride == 1 {
-                let to = &mut image[target + column..][..from.len()];
-                let (to_full, to_rest) = to.as_chunks_mut::<LANES>();
-                let (from_full, from_rest) = from.as_chunks::<LANES>();
-                for (to, from) in to_full.iter_mut().zip(from_full) {
-                    (isa.load(to) + isa.load(from)).store(to);
+        let FoldDense { layout, unrolled, image } = self;
+        let Window { kernel, padding, dilation, .. } = layout.window;
+        let (h, w, width) = (layout.image.h, layout.image.w, layout.output.w);
+        let lanes = isa.load(&std::array::from_fn(|lane| lane as f32));
+        let (zero, end) = (isa.splat(0.0), isa.splat(width as f32 - 0.5));
+        for (at, to) in image.chunks_exact_mut(w).enumerate() {
+            let (channel, row) = (at / h, at % h + padding.h);
+            // A row that no window reaches.
+            if row >= layout.rows {
+                to.fill(0.0);
+                continue;
+            }
+            let first = layout.margin() + channel * kernel.w * layout.plane() + row * width;
+            for x in (0..w).step_by(LANES) {
+                let mut sum = zero;
+                for j in 0..kernel.w {
+                    // Column x is seen by kernel column j at position x + padding - j · dilation.
+                    let shift = x + padding.w;
+                    let from = &unrolled[first + j * layout.plane() + shift - j * dilation.w..];
+                    let Some(from) = from.first_chunk::<LANES>() else { continue };
+                    let position = lanes + isa.splat(shift as f32 - (j * dilation.w) as f32);
+                    let seen = end.where_gt(position, isa.load(from), zero);
+                    sum = sum + position.where_gt(isa.splat(-0.5), seen, zero);
                 }
-                for (to, from) in to_rest.iter_mut().zip(from_rest) {
-                    *to += *from;
-                }
-            } else {
-                for (to, from) in image[target + column..].iter_mut().step_by(stride).zip(from) {
-                    *to += *from;
+                match to[x..].first_chunk_mut::<LANES>() {
+                    Some(to) => sum.store(to),
+                    None => sum.store_partial(&mut to[x..]),
                 }
             }
-        });
+        }
     }
 }
