@@ -73,20 +73,29 @@ impl Panels for Matrix<'_> {
                 copy(isa, &self.from(first, k)[..rows], &mut step[..rows]);
             }
         } else if depth_stride == 1 {
-            // Each row lies along k: a transpose, eight steps of k at a time so that a row's cache line is used up.
-            const STEPS: usize = 8;
-            let whole = depth.len() / STEPS * STEPS;
-            for (block, at) in panel.chunks_exact_mut(width * STEPS).zip((depth.start..).step_by(STEPS)) {
-                for i in 0..rows {
-                    let row: &[f32] = &self.from(first + i, at)[..STEPS];
-                    for (step, &value) in row.iter().enumerate() {
-                        block[step * width + i] = value;
+            // Each row lies along k: a transpose, sixteen rows by sixteen steps at a time where the panel is that wide.
+            let transposed =
+                if width.is_multiple_of(LANES) && rows == width { depth.len() / LANES * LANES } else { 0 };
+            for column in (0..if transposed > 0 { width } else { 0 }).step_by(LANES) {
+                for from in (0..transposed).step_by(LANES) {
+                    let mut block = [isa.splat(0.0); LANES];
+                    for (i, row) in block.iter_mut().enumerate() {
+                        if let Some(chunk) = self.from(first + column + i, depth.start + from).first_chunk() {
+                            *row = isa.load(chunk);
+                        }
+                    }
+                    let steps = panel[from * width + column..].chunks_mut(width);
+                    for (step, row) in steps.zip(I::F32::transpose(block)) {
+                        if let Some(to) = step.first_chunk_mut::<LANES>() {
+                            row.store(to);
+                        }
                     }
                 }
             }
-            for k in depth.start + whole..depth.end {
-                for i in 0..rows {
-                    panel[(k - depth.start) * width + i] = self.get(first + i, k);
+            for i in 0..rows {
+                let row = &self.from(first + i, depth.start)[..depth.len()];
+                for (step, &value) in panel.chunks_exact_mut(width).zip(row).skip(transposed) {
+                    step[i] = value;
                 }
             }
         } else {

@@ -99,13 +99,48 @@ pub struct Taps<'a> {
     pub grid: &'a Grid,
 }
 
-/// Sixteen neighbouring positions lie in at most two rows of the output (or are gathered one by one): lanes before
-/// `cut` are read at `first`, lanes from `cut` on at `second`, both moved so that lane i is element i.
-#[derive(Clone, Copy, Default)]
+/// Sixteen neighbouring positions in at most two rows of the output: lanes before `cut` are read at `first`, lanes from `cut` on at
+/// `second`, both moved so that lane i is element i.
+#[derive(Clone, Copy)]
 struct Sixteen {
     first: usize,
     second: usize,
     cut: usize,
+}
+
+impl Sixteen {
+    /// The positions from `from` on, or `None` where they are no neighbours in the image or lie in more than two rows.
+    #[inline(always)]
+    fn at(grid: &Grid, from: usize) -> Option<Sixteen> {
+        let (y, x) = (from / grid.output.w, from % grid.output.w);
+        let cut = grid.output.w - x;
+        if !grid.is_dense() || cut + grid.output.w < LANES {
+            return None;
+        }
+        // A row of the image is at least as long as one of the output, so this does not go below zero.
+        let second = if cut < LANES { grid.base(y + 1, 0) - cut } else { 0 };
+        Some(Sixteen { first: grid.base(y, x), second, cut })
+    }
+
+    /// What a tap sees at these positions. `lanes` are the numbers 0 to 15.
+    #[inline(always)]
+    fn load<I: Isa>(self, isa: I, lanes: I::F32, image: &[f32], offset: usize) -> I::F32 {
+        let whole = |start: usize| match image[start..].first_chunk::<LANES>() {
+            Some(chunk) => isa.load(chunk),
+            None => isa.load_partial(&image[start..], 0.0),
+        };
+        let first = whole(self.first + offset);
+        if self.cut >= LANES {
+            return first;
+        }
+        isa.splat(self.cut as f32).where_gt(lanes, first, whole(self.second + offset))
+    }
+}
+
+/// The numbers 0 to 15.
+#[inline(always)]
+fn lane_numbers<I: Isa>(isa: I) -> I::F32 {
+    isa.load(&std::array::from_fn(|lane| lane as f32))
 }
 
 impl Panels for Patches<'_> {
@@ -120,56 +155,34 @@ impl Panels for Patches<'_> {
     #[inline(always)]
     fn pack<I: Isa>(&self, isa: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
         let output = self.grid.output;
-        let lanes = isa.load(&std::array::from_fn(|lane| lane as f32));
+        let lanes = lane_numbers(isa);
         let last = self.positions.end.min(self.positions.start + first + width);
         // Sixteen positions at a time, all taps for each.
         for column in (0..width).step_by(LANES) {
             let from = self.positions.start + first + column;
             let count = last.saturating_sub(from).min(LANES);
             let into = |step: usize| step * width + column;
-            let (y, x) = (from / output.w, from % output.w);
-            let in_first = output.w - x;
-            if count == LANES && self.grid.is_dense() && in_first + output.w >= LANES {
-                let base = self.grid.base(y, x);
-                // A row of the image is at least as long as one of the output, so this does not go below zero.
-                let second = if in_first < LANES { self.grid.base(y + 1, 0) - in_first } else { 0 };
-                let sixteen = Sixteen { first: base, second, cut: in_first };
+            let neighbours = if count == LANES { Sixteen::at(self.grid, from) } else { None };
+            if let Some(sixteen) = neighbours {
                 for (step, &offset) in self.grid.offsets[depth.clone()].iter().enumerate() {
-                    let vector = self.load(isa, lanes, sixteen, offset);
                     if let Some(to) = panel[into(step)..].first_chunk_mut::<LANES>() {
-                        vector.store(to);
+                        sixteen.load(isa, lanes, self.image, offset).store(to);
                     }
                 }
-            } else {
-                let mut bases = [0; LANES];
-                for (lane, base) in bases[..count].iter_mut().enumerate() {
-                    *base = self.grid.base((from + lane) / output.w, (from + lane) % output.w);
-                }
-                for (step, &offset) in self.grid.offsets[depth.clone()].iter().enumerate() {
-                    let to = &mut panel[into(step)..][..LANES];
-                    to[count..].fill(0.0);
-                    for (to, base) in to.iter_mut().zip(&bases[..count]) {
-                        *to = self.image[base + offset];
-                    }
+                continue;
+            }
+            let mut bases = [0; LANES];
+            for (lane, base) in bases[..count].iter_mut().enumerate() {
+                *base = self.grid.base((from + lane) / output.w, (from + lane) % output.w);
+            }
+            for (step, &offset) in self.grid.offsets[depth.clone()].iter().enumerate() {
+                let to = &mut panel[into(step)..][..LANES];
+                to[count..].fill(0.0);
+                for (to, base) in to.iter_mut().zip(&bases[..count]) {
+                    *to = self.image[base + offset];
                 }
             }
         }
-    }
-}
-
-impl Patches<'_> {
-    /// Sixteen positions of one tap, from one row of the image or from two.
-    #[inline(always)]
-    fn load<I: Isa>(&self, isa: I, lanes: I::F32, at: Sixteen, offset: usize) -> I::F32 {
-        let whole = |start: usize| match self.image[start..].first_chunk::<LANES>() {
-            Some(chunk) => isa.load(chunk),
-            None => isa.load_partial(&self.image[start..], 0.0),
-        };
-        let first = whole(at.first + offset);
-        if at.cut >= LANES {
-            return first;
-        }
-        isa.splat(at.cut as f32).where_gt(lanes, first, whole(at.second + offset))
     }
 }
 
@@ -183,25 +196,37 @@ impl Panels for Taps<'_> {
     }
 
     #[inline(always)]
-    fn pack<I: Isa>(&self, _: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
-        let (output, stride) = (self.grid.output, self.grid.stride);
-        let taps = width.min(self.len() - first);
-        if taps < width {
-            panel.fill(0.0);
-        }
-        for q in 0..taps {
-            let offset = self.grid.offsets[first + q];
-            let mut to = panel[q..].iter_mut().step_by(width);
-            let mut position = depth.start;
-            while position < depth.end {
-                let (y, x) = (position / output.w, position % output.w);
-                let run = (output.w - x).min(depth.end - position);
-                let row = &self.image[self.grid.base(y, x) + offset..];
-                // The row first: asking `to` first would take an element and lose it at the end of the row.
-                for (from, to) in row.iter().step_by(stride.w).take(run).zip(to.by_ref()) {
-                    *to = *from;
+    fn pack<I: Isa>(&self, isa: I, first: usize, width: usize, depth: Range<usize>, panel: &mut [f32]) {
+        let lanes = lane_numbers(isa);
+        let taps = &self.grid.offsets[first..self.len().min(first + width)];
+        // Tiles of B are whole vectors wide, so a panel is sixteen taps at a time; positions too, where they are neighbours.
+        for column in (0..width).step_by(LANES) {
+            let offsets = &taps[column.min(taps.len())..(column + LANES).min(taps.len())];
+            for from in depth.clone().step_by(LANES) {
+                let count = LANES.min(depth.end - from);
+                let steps = panel[(from - depth.start) * width + column..].chunks_mut(width).take(count);
+                let neighbours = if count == LANES { Sixteen::at(self.grid, from) } else { None };
+                if let Some(sixteen) = neighbours {
+                    let mut rows = [isa.splat(0.0); LANES];
+                    for (row, &offset) in rows.iter_mut().zip(offsets) {
+                        *row = sixteen.load(isa, lanes, self.image, offset);
+                    }
+                    let columns = I::F32::transpose(rows);
+                    for (step, column) in steps.zip(columns) {
+                        if let Some(to) = step.first_chunk_mut::<LANES>() {
+                            column.store(to);
+                        }
+                    }
+                    continue;
                 }
-                position += run;
+                for (step, position) in steps.zip(from..) {
+                    let base = self.grid.base(position / self.grid.output.w, position % self.grid.output.w);
+                    let step = &mut step[..LANES];
+                    step[offsets.len()..].fill(0.0);
+                    for (to, offset) in step.iter_mut().zip(offsets) {
+                        *to = self.image[base + offset];
+                    }
+                }
             }
         }
     }

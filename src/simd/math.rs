@@ -35,12 +35,11 @@ pub fn exp<I: Isa>(isa: I, x: I::F32) -> I::F32 {
     let n = x.mul_add(isa.splat(LOG2_E), rounder) - rounder;
     let r = n.mul_add(isa.splat(-LN_2_LOW), n.mul_add(isa.splat(-LN_2_HIGH), x));
 
-    // e^r = 1 + r + r² q(r)
-    let mut q = isa.splat(0.001_381_454);
-    for coefficient in [0.008_368_745, 0.041_668_39, 0.166_665_21, 0.499_999_94] {
-        q = q.mul_add(r, isa.splat(coefficient));
+    // Horner's rule to the end: a factor near 1 times r, plus 1, is rounded less coarsely than 1 + r + r² q.
+    let mut e_r = isa.splat(0.001_381_454);
+    for coefficient in [0.008_368_745, 0.041_668_39, 0.166_665_21, 0.499_999_94, 1.0, 1.0] {
+        e_r = e_r.mul_add(r, isa.splat(coefficient));
     }
-    let e_r = (r * r).mul_add(q, r) + isa.splat(1.0);
 
     let half = n.mul_add(isa.splat(0.5), rounder);
     let rest = n - (half - rounder) + rounder;
