@@ -13,13 +13,12 @@
 //! | `activation.rs`, `elementary.rs` | `sigmoid`, `tanh`, `relu`; `exp`, `ln`, `sqrt`, `square`, `pow`, `abs` |
 //! | `matmul.rs` | `matmul`, `linear` |
 //! | `window.rs` | the arithmetic of kernel, stride, padding and dilation |
-//! | `im2col.rs`, `conv2d.rs` | every window of an image as a matrix; convolution as matrix products |
-//! | `im2row.rs`, `conv2d_direct.rs`, `conv2d_weight.rs` | small images unrolled; convolution without packing |
+//! | `conv2d/` | convolution: over patches packed for GEMM, and over small images unrolled in the cache |
 //! | `max_pool2d.rs`, `avg_pool2d.rs` | pooling |
 //! | `batch_norm.rs` | batch normalisation |
 //! | `softmax.rs`, `cross_entropy.rs`, `mse.rs` | `softmax`, `log_softmax`; the losses |
 //!
-//! A reader in a hurry reads `arith.rs`, `activation.rs` and `conv2d.rs`.
+//! A reader in a hurry reads `arith.rs`, `activation.rs` and `conv2d/mod.rs`.
 
 mod activation;
 mod arith;
@@ -27,12 +26,8 @@ pub mod avg_pool2d;
 mod batch_norm;
 mod broadcast;
 pub mod conv2d;
-mod conv2d_direct;
-mod conv2d_weight;
 mod cross_entropy;
 mod elementary;
-pub mod im2col;
-pub mod im2row;
 mod layout;
 mod matmul;
 mod max;

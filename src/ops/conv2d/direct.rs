@@ -14,10 +14,9 @@
 //! cycle for it: below some dozens of filters, packing would take most of the time (`benches/conv.rs`). Where the unrolled image is
 //! larger than the cache, GEMM's blocks serve better; [`pays`] decides, by sizes alone.
 //!
-//! What this is not: a different definition. Next: `conv2d_weight.rs`.
+//! What this is not: a different definition. Next: `weight.rs`.
 
-use super::conv2d::Sizes;
-use super::im2row::Unrolled;
+use super::sizes::Sizes;
 use crate::Tensor;
 use crate::gemm::{Matrix, MatrixMut, Packed, Rows, Start, multiply_rows, pack_left, tile_rows};
 use crate::parallel::{self, Chunks, Scratch};
@@ -26,8 +25,8 @@ use crate::parallel::{self, Chunks, Scratch};
 const LARGEST: usize = 64 << 10;
 
 /// Whether this way is taken: few filters, and an image that fits in the cache.
-pub(super) fn pays(unrolled: &Unrolled, filters: usize) -> bool {
-    filters <= 64 && unrolled.size() <= LARGEST
+pub(super) fn pays(sizes: &Sizes) -> bool {
+    sizes.oc <= 64 && sizes.unrolled.size() <= LARGEST
 }
 
 /// y = bias + W · taps, image by image.

@@ -19,11 +19,11 @@
 //! The sum of an element is the same for every tile: sixteen partial sums over the positions of a block's images in order, folded in the
 //! fixed order.
 //!
-//! What this is not: GEMM, whose chains go along k one number at a time. `conv2d.rs` chooses by sizes alone, so the same layer always
-//! takes the same way. Next: `max_pool2d.rs`.
+//! What this is not: GEMM, whose chains go along k one number at a time. `mod.rs` chooses by sizes alone, so the same layer always
+//! takes the same way. Next: `../max_pool2d.rs`.
 
-use super::conv2d::BLOCK;
 use super::im2row::Unrolled;
+use super::sizes::BLOCK;
 use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
@@ -44,7 +44,7 @@ pub(super) fn gradient<'a>(
     for (i, memory) in images.chunks_exact_mut(room).enumerate() {
         unrolled.unroll(image(i), memory);
     }
-    // At most conv2d's BLOCK images.
+    // At most BLOCK images.
     let mut gradients: [&[f32]; BLOCK] = [&[]; BLOCK];
     for (i, gradient) in gradients[..count].iter_mut().enumerate() {
         *gradient = dy(i);

@@ -15,11 +15,11 @@
 //! A LeNet image of 28 × 28 becomes 5 planes of 28 × 24, 13 KB: it stays in the first-level cache while it is multiplied.
 //! [`fold`](Unrolled::fold) is the adjoint, a sum over the repetitions.
 //!
-//! What this is not: a matrix. `gemm/rows.rs` multiplies by it, `conv2d_weight.rs` by its transpose. Next: `conv2d_direct.rs`.
+//! What this is not: a matrix. `gemm/rows.rs` multiplies by it, `weight.rs` by its transpose. Next: `direct.rs`.
 
 use std::ops::Range;
 
-use super::window::{Pair, Window};
+use crate::ops::window::{Pair, Window};
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
 /// The layout of an unrolled image.

@@ -18,12 +18,12 @@
 //! [`scatter_add`] is the adjoint: it adds a matrix of that shape back into an image. Padding is not known here: a
 //! padded image is a copy with zeros around it ([`pad`]).
 //!
-//! Next: `conv2d.rs`.
+//! Next: `packed.rs`.
 
 use std::ops::Range;
 
-use super::window::{Pair, Window};
 use crate::gemm::Panels;
+use crate::ops::window::{Pair, Window};
 use crate::simd::{Isa, LANES, Lanes};
 
 /// Where the windows of an image lie: `base` and `offset` of the header.
