@@ -166,11 +166,12 @@ fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
     start_missing_workers(pool);
 
     let work: &(dyn Fn() + Sync) = &take_parts;
-    // SAFETY: only the lifetime is changed. Workers reach this pointer only through `state.job`, and count
-    // themselves in `state.active` under the same lock; below, the job is removed and `active` waited down to
-    // zero before `take_parts` and what it borrows go out of scope. Nothing between here and there unwinds.
-    let work: *const (dyn Fn() + Sync) =
-        unsafe { std::mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(work) };
+    // Workers reach the closure only through `state.job`, and count themselves in `state.active` under the same lock. Below, the
+    // job is removed and `active` waited down to zero before `take_parts` and what it borrows go out of scope, and nothing in
+    // between unwinds.
+    type Work<'a> = dyn Fn() + Sync + 'a;
+    // SAFETY: only the lifetime is changed, and by the above the closure outlives its last use.
+    let work: *const Work = unsafe { std::mem::transmute::<&Work, &Work<'static>>(work) };
     lock(&pool.shared.state).job = Some(Job { work });
     pool.shared.announced.fetch_add(1, Ordering::Release);
     pool.shared.wake.notify_all();
