@@ -1,5 +1,8 @@
 //! A folder for the files of one test. It is new at the start and gone at the end, also when the test fails.
 
+// Each test file compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
