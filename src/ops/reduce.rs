@@ -180,7 +180,7 @@ fn reduced(shape: &Shape, op: &str, axes: &[isize]) -> Vec<bool> {
     let mut reduced = vec![false; shape.len()];
     for &axis in axes {
         let at = shape.axis(op, axis);
-        assert!(!reduced[at], "{op}: axis {axis} of {shape} is named twice");
+        assert!(!reduced[at], "{op}: axis {at} of {shape} is named twice");
         reduced[at] = true;
     }
     reduced

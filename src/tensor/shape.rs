@@ -40,9 +40,10 @@ impl Shape {
     /// When the product does not fit in a `usize`.
     #[track_caller]
     pub fn numel(&self) -> usize {
-        self.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)).unwrap_or_else(|| {
-            panic!("shape {self} has more elements than this machine can address");
-        })
+        match self.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)) {
+            Some(numel) => numel,
+            None => panic!("shape {self} has more elements than this machine can address"),
+        }
     }
 
     /// The strides of a row-major tensor: the last axis is contiguous.
