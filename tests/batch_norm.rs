@@ -126,7 +126,10 @@ fn training_follows_the_formula_in_every_layout() {
             }
             assert_eq!(got.dx.shape(), x.shape());
             let bits = got.bits();
-            assert!(*first.get_or_insert(bits.clone()) == bits, "{shape:?}, {layout}: other bits than in order");
+            assert!(
+                *first.get_or_insert(bits.clone()) == bits,
+                "{shape:?}, {layout}: other bits than in order"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ mod oracle;
 
 use formula::{SHORT, Tolerance, array, check, check_to, layouts, tensor};
 use oracle::{Array, assert_close, labels, softmax};
-use tapegrad::{Shape, Tape, Tensor, Var, parallel};
+use tapegrad::{Tape, Tensor, Var, parallel};
 
 /// Shapes with sizes 1, odd, above one vector of sixteen, and of every rank.
 const SHAPES: [&[usize]; 6] = [&[], &[1], &[1, 1], &[17], &[5, 7], &[2, 1, 3, 33]];
