@@ -153,7 +153,7 @@ fn the_edges_are_exact() {
         around(Exp, x, 0.9);
     }
     // Where the exponent steps, subnormal numbers begin, and the logarithm is 0.
-    for x in [f32::MIN_POSITIVE, 0.707_106_8, 1.414_213_5, 1.0, 2.0] {
+    for x in [f32::MIN_POSITIVE, std::f32::consts::FRAC_1_SQRT_2, std::f32::consts::SQRT_2, 1.0, 2.0] {
         around(Ln, x, 0.83);
     }
     for x in [0.55, -0.55, 9.01, -9.01] {

@@ -20,7 +20,7 @@ use crate::simd::{Isa, Kernel, Lanes, dispatch, math};
 use crate::{Tensor, Var};
 
 impl Tensor {
-    /// The mean over the rows of -ln softmax(row)[label]: logits `[n, classes]`, one label for each row. A tensor
+    /// The mean over the rows of `-ln softmax(row)[label]`: logits `[n, classes]`, one label for each row. A tensor
     /// with one element; NaN for an empty batch, like every mean.
     ///
     /// ```
