@@ -167,7 +167,7 @@ fn windows() {
         (&[2, 6, 3], -3, 2, 1),
     ] {
         let x = [tensor(6, shape)];
-        let at = axis.rem_euclid(shape.len() as isize) as usize;
+        let at = isize::rem_euclid(axis, shape.len() as isize) as usize;
         let mut target = shape.to_vec();
         target[at] = (shape[at] - size) / step + 1;
         target.push(size);
@@ -219,7 +219,7 @@ fn joined() {
         };
         check("cat", &inputs, |v| Var::cat(v, axis), cat);
     }
-    for axis in [0, 1, 2, -1, -2] {
+    for axis in [0_isize, 1, 2, -1, -2] {
         let at = axis.rem_euclid(3) as usize;
         let inputs = [tensor(11, &[3, 5]), tensor(12, &[3, 5])];
         let mut target = vec![3, 5];
