@@ -70,7 +70,7 @@ fn meaning(name: &str, a: &Vector, b: &Vector, c: &Vector) -> Option<Vector> {
     let bits = |f: &dyn Fn(u32, u32) -> u32| lanes(&|i| f32::from_bits(f(a[i].to_bits(), b[i].to_bits())));
     // The 32 numbers of both vectors in a row.
     let both = |i: usize| if i < LANES { a[i] } else { b[i - LANES] };
-    let mixed = |i: usize| if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+    let mixed = |i: usize| if i.is_multiple_of(2) { a[i / 2] } else { b[i / 2] };
     let folded = |mut x: Vector, f: fn(f32, f32) -> f32| {
         for half in [8, 4, 2, 1] {
             for i in 0..half {

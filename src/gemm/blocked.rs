@@ -45,6 +45,9 @@ impl<A: Panels, B: Panels> Kernel for Blocked<'_, A, B> {
     fn run<I: Isa>(self, isa: I) {
         let Blocked { start, a, b, mut c } = self;
         let (m, n, k) = (c.rows(), c.cols(), a.depth());
+        if m == 0 || n == 0 {
+            return; // nothing to write, and no block would have a size
+        }
         let tile = Tile::choose(I::VECTORS, m, n, a.packed_width());
         let (mr, nr) = (tile.mr, tile.nv * LANES);
         let kc = KC.min(k);
