@@ -14,7 +14,7 @@
 //! Each operator takes tensors by reference or by value (a value that nobody else holds gives its memory to the
 //! result), [`Var`]s, and `f32` on one side.
 //!
-//! Next: `reduce.rs`, sums and maxima over axes.
+//! Next: `reduce.rs`, sums over axes.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

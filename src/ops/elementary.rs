@@ -21,7 +21,7 @@
 //!
 //! What this is not: powers of one tensor by another.
 //!
-//! Next: `softmax.rs`.
+//! Next: `matmul.rs`.
 
 use super::broadcast::{map, zip};
 use crate::simd::slices::{Map, Zip};

@@ -11,7 +11,7 @@
 //!
 //! What this is not: einsum, or products of vectors (reshape them to matrices).
 //!
-//! Next: `im2col.rs`.
+//! Next: `window.rs`.
 
 use super::broadcast::sum_to;
 use crate::autograd::Var;

@@ -9,7 +9,7 @@
 //! What this is not: broadcasting. A target of another shape is nearly always a mistake, so it is refused, while
 //! `(a - b).square().mean()` allows it.
 //!
-//! Next: `matmul.rs`.
+//! Next: `nn/mod.rs`, the layers made of these ops.
 
 use crate::simd::slices;
 use crate::{Tensor, Var};

@@ -10,7 +10,7 @@
 //! there are (size + 2 * padding - extent) / stride + 1 of them, rounded down: the last window must fit. Pooling
 //! may round up (`ceil_mode`), but a window must start in the image or in the padding before it.
 //!
-//! What this is not: an op. Next: `im2col.rs`, every window of an image as a view.
+//! What this is not: an op. Next: `conv2d/mod.rs`.
 
 use std::fmt;
 use std::ops::Range;
