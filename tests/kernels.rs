@@ -8,11 +8,16 @@ mod oracle;
 
 use std::process::Command;
 
-use oracle::values;
 use tapegrad::gemm::{self, Matrix, MatrixMut, Start, naive};
 use tapegrad::simd::{Isa, Kernel, LANES, Lanes, Level, dispatch_at, level};
 
 type Vector = [f32; LANES];
+
+/// Numbers that use all bits of their mantissas. Products of the oracle's own, of twelve bits each, are exact, and would not
+/// tell a fused multiply-add from two roundings.
+fn values(seed: u32, n: usize) -> Vec<f32> {
+    oracle::values(seed, n).into_iter().map(|value| value / 3.0).collect()
+}
 
 /// Every operation of three vectors, one row of results each.
 struct Operations(Vector, Vector, Vector);
