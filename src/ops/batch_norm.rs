@@ -48,8 +48,8 @@ impl Sizes {
     }
 
     /// The m of the formulas.
-    fn count(&self) -> f32 {
-        (self.n * self.plane) as f32
+    fn count(&self) -> f64 {
+        (self.n * self.plane) as f64
     }
 }
 
@@ -85,8 +85,8 @@ impl<'t> Var<'t> {
             check(&x.shape(), [&gamma.shape(), &beta.shape(), &moving_mean.shape(), &moving_var.shape()]);
         let (g, b) = (gamma.value().contiguous(), beta.value().contiguous());
         let (mean, var) = if self.tape().is_training() {
-            let mean = scaled(sum(First, &x, &x, [], sizes), 1.0 / sizes.count());
-            let var = scaled(sum(SquaredDeviation, &x, &x, [&mean], sizes), 1.0 / sizes.count());
+            let mean = quotients(&sum(First, &x, &x, [], sizes), sizes.count());
+            let var = quotients(&sum(SquaredDeviation, &x, &x, [&mean], sizes), sizes.count());
             for (moving, batch) in [(moving_mean, &mean), (moving_var, &var)] {
                 for (moving, batch) in moving.data_mut().iter_mut().zip(batch) {
                     *moving = momentum * *moving + (1.0 - momentum) * batch;
@@ -106,14 +106,17 @@ impl<'t> Var<'t> {
             let dbeta = sum(First, &dy, &dy, [], sizes);
             let dgamma = sum(Projection, &x, &dy, [&mean, &inverse], sizes);
             adjoints.add(x_id, || {
-                let mean_dy = scaled(dbeta.clone(), 1.0 / sizes.count());
+                let mean_dy = quotients(&dbeta, sizes.count());
                 // x̂ dgamma / m = (x - mean) · slope
-                let slope =
-                    dgamma.iter().zip(&inverse).map(|(dgamma, inverse)| dgamma * inverse / sizes.count());
-                map(Gradient, &x, &dy, [&mean, &scale, &mean_dy, &slope.collect::<Vec<_>>()], sizes)
+                let slope: Vec<f32> = quotients(&dgamma, sizes.count())
+                    .iter()
+                    .zip(&inverse)
+                    .map(|(mean, inverse)| mean * inverse)
+                    .collect();
+                map(Gradient, &x, &dy, [&mean, &scale, &mean_dy, &slope], sizes)
             });
-            adjoints.add(g_id, || Tensor::from_slice(&dgamma, g.shape()));
-            adjoints.add(b_id, || Tensor::from_slice(&dbeta, b.shape()));
+            adjoints.add(g_id, || Tensor::from_slice(&quotients(&dgamma, 1.0), g.shape()));
+            adjoints.add(b_id, || Tensor::from_slice(&quotients(&dbeta, 1.0), b.shape()));
         })
     }
 }
@@ -137,9 +140,9 @@ fn check(input: &Shape, per_channel: [&Shape; 4]) -> Sizes {
     sizes
 }
 
-fn scaled(mut values: Vec<f32>, by: f32) -> Vec<f32> {
-    values.iter_mut().for_each(|value| *value *= by);
-    values
+/// Every sum divided, and then rounded once: an error of the mean shifts every deviation of the channel.
+fn quotients(sums: &[f64], divisor: f64) -> Vec<f32> {
+    sums.iter().map(|sum| (sum / divisor) as f32).collect()
 }
 
 /// A formula over two numbers of a channel and K constants of it.
@@ -199,7 +202,7 @@ fn sum<const K: usize>(
     b: &Tensor,
     constants: [&[f32]; K],
     sizes: Sizes,
-) -> Vec<f32> {
+) -> Vec<f64> {
     let mut sums = Tensor::empty([sizes.n, sizes.c]);
     let per_task = sizes.per_task();
     parallel::for_each_part(Chunks::new(sums.data_mut(), per_task * sizes.c), |task, sums| {
@@ -213,7 +216,7 @@ fn sum<const K: usize>(
             *total += f64::from(*sum);
         }
     }
-    totals.into_iter().map(|total| total as f32).collect()
+    totals
 }
 
 struct MapKernel<'a, F, const K: usize> {
