@@ -1,37 +1,57 @@
 //! The two programs as a user meets them: what they print, how they end, what they say to a wrong argument or file.
 
+mod png_reader;
 mod scratch;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use png_reader::decode_png;
 use scratch::Scratch;
+use tapegrad::simd::Level;
 
-fn lenet(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lenet"));
+/// A program with its arguments, and without what the environment of this test asks for.
+fn program(path: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(args).env_remove("TAPEGRAD_THREADS").env_remove("TAPEGRAD_ISA");
     command
+}
+
+fn lenet(args: &[&str]) -> Command {
+    program(env!("CARGO_BIN_EXE_lenet"), args)
 }
 
 fn edge_kernel(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edge_kernel"));
-    command.args(args).env_remove("TAPEGRAD_THREADS").env_remove("TAPEGRAD_ISA");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+    program(env!("CARGO_BIN_EXE_edge_kernel"), args)
 }
 
 /// Runs a program that must end with this code, and never with a panic; gives stdout and stderr.
 #[track_caller]
 fn ends_with(code: i32, command: &mut Command) -> (String, String) {
     let Output { status, stdout, stderr } = command.output().expect("the program runs");
-    let (stdout, stderr) = (text(&stdout), text(&stderr));
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    let (stdout, stderr) = (text(stdout), text(stderr));
     assert_eq!(status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     (stdout, stderr)
+}
+
+/// Runs a program that must fail with one line and without results; gives the line behind `error: `.
+#[track_caller]
+fn refuses(command: &mut Command) -> String {
+    let (stdout, stderr) = ends_with(1, command);
+    assert_eq!(stdout, "");
+    // Tests are built with debug assertions; `lenet` warns of that.
+    let lines: Vec<&str> =
+        stderr.lines().filter(|line| !line.starts_with("warning: this is a debug build")).collect();
+    let [line] = lines[..] else { panic!("expected one line, found:\n{stderr}") };
+    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}")).to_string()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
 }
 
 /// Writes a small data set as raw IDX files: images whose brightness tells the label.
@@ -51,12 +71,13 @@ fn small_data(scratch: &Scratch, count: usize) -> String {
         scratch.file(&format!("{name}-images-idx3-ubyte"), &images);
         scratch.file(&format!("{name}-labels-idx1-ubyte"), &labels);
     }
-    scratch.dir().to_str().expect("a UTF-8 path").to_string()
+    path(scratch.dir()).to_string()
 }
 
 #[test]
 fn help_lists_every_option_and_version_is_the_crates() {
-    let (help, _) = ends_with(0, &mut lenet(&["--help"]));
+    let (help, stderr) = ends_with(0, &mut lenet(&["--help"]));
+    assert_eq!(stderr, "");
     for option in [
         "--batch-norm",
         "--epochs N",
@@ -74,8 +95,9 @@ fn help_lists_every_option_and_version_is_the_crates() {
     for option in ["--seed N", "--image FILE", "--data DIR", "--out FILE"] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }
-    let (version, _) = ends_with(0, &mut lenet(&["--version"]));
-    assert_eq!(version, format!("lenet {}\n", env!("CARGO_PKG_VERSION")));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(ends_with(0, &mut lenet(&["--version"])).0, format!("lenet {version}\n"));
+    assert_eq!(ends_with(0, &mut edge_kernel(&["-V"])).0, format!("edge_kernel {version}\n"));
 }
 
 #[test]
@@ -90,6 +112,7 @@ fn wrong_arguments_exit_2_with_the_options() {
         ),
         (&["--lr", "-1"], "error: --lr: expected a number above 0, found \"-1\""),
         (&["--lr", "nan"], "error: --lr: expected a number above 0, found \"nan\""),
+        (&["--lr=inf"], "error: --lr: expected a number above 0, found \"inf\""),
         (&["--threads", "0"], "error: --threads: expected a whole number from 1 to 1024, found \"0\""),
         (&["--seed"], "error: --seed: expected a value N, found the end of the line"),
         (&["--quiet=yes"], "error: --quiet: expected no value, found \"yes\""),
@@ -100,68 +123,103 @@ fn wrong_arguments_exit_2_with_the_options() {
         assert_eq!(stderr.lines().next(), Some(message));
         assert!(stderr.contains("--batch-size N"), "the options are listed:\n{stderr}");
     }
-    ends_with(2, &mut edge_kernel(&["--size", "3"]));
+    let (stdout, stderr) = ends_with(2, &mut edge_kernel(&["--images", "boot.pgm"]));
+    assert_eq!(stdout, "");
+    assert!(stderr.contains("did you mean --image?") && stderr.contains("--out FILE"), "{stderr}");
 }
 
 #[test]
 fn a_wrong_environment_exits_2() {
-    let (_, stderr) = ends_with(2, lenet(&[]).env("TAPEGRAD_THREADS", "none"));
-    assert!(
-        stderr.starts_with("error: TAPEGRAD_THREADS: expected a number from 1 to 1024, found \"none\""),
-        "{stderr}"
-    );
-    let (_, stderr) = ends_with(2, lenet(&[]).env("TAPEGRAD_ISA", "mmx"));
-    assert!(stderr.starts_with("error: TAPEGRAD_ISA: expected one of scalar"), "{stderr}");
+    for command in [lenet, edge_kernel] {
+        for wrong in ["none", "0", "1025", ""] {
+            let (_, stderr) = ends_with(2, command(&[]).env("TAPEGRAD_THREADS", wrong));
+            let message =
+                format!("error: TAPEGRAD_THREADS: expected a number from 1 to 1024, found {wrong:?}");
+            assert_eq!(stderr.lines().next(), Some(message.as_str()));
+        }
+        let (_, stderr) = ends_with(2, command(&[]).env("TAPEGRAD_ISA", "mmx"));
+        assert!(stderr.starts_with("error: TAPEGRAD_ISA: expected one of scalar"), "{stderr}");
+    }
 }
 
 #[test]
 fn a_wrong_file_exits_1_with_one_line() {
     let scratch = Scratch::new("cli-wrong-file");
     let data = small_data(&scratch, 20);
-    scratch.file("train-images-idx3-ubyte", b"not an image file");
-    let (stdout, stderr) = ends_with(1, &mut lenet(&["--data", &data]));
-    assert_eq!(stdout, "");
-    let line = stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
-    assert!(line.contains("train-images-idx3-ubyte: expected") && line.contains("found"), "{line}");
-    let (_, stderr) = ends_with(1, &mut lenet(&["--data", "no/such/folder"]));
-    assert!(stderr.contains("no/such/folder"), "{stderr}");
+    let images = scratch.file("train-images-idx3-ubyte", b"not an image file");
+    let line = refuses(&mut lenet(&["--data", &data]));
+    assert!(line.starts_with(&format!("{}: expected an IDX image file", path(&images))), "{line}");
+    assert!(line.contains(", found "), "{line}");
+    // The first image of this folder is what `edge_kernel` would show.
+    assert_eq!(refuses(&mut edge_kernel(&["--data", &data])), line);
+
+    fs::remove_file(images).expect("it was there");
+    let line = refuses(&mut lenet(&["--data", &data]));
+    assert!(line.contains("train-images-idx3-ubyte") && line.ends_with("found neither"), "{line}");
+    let line = refuses(&mut lenet(&["--data", "no/such/folder"]));
+    assert!(line.starts_with("no/such/folder: expected a folder with IDX files, found: "), "{line}");
 }
 
-/// Whether a line has the form that the notebook's has: `epoch 1, loss 1.8884, train acc 0.304, test acc 0.575, time 0.83 …`.
-fn is_epoch_line(line: &str, epoch: usize) -> bool {
-    let mut rest = line;
-    for (name, decimals) in [("loss", 4), ("train acc", 3), ("test acc", 3), ("time", 2)] {
-        let name = if name == "loss" { format!("epoch {epoch}, loss ") } else { format!("{name} ") };
-        let Some(value) = rest.strip_prefix(name.as_str()) else { return false };
-        let end = value.find([',', ' ']).unwrap_or(value.len());
-        let Some((whole, fraction)) = value[..end].split_once('.') else { return false };
-        if whole.parse::<u32>().is_err() || fraction.len() != decimals || fraction.parse::<u32>().is_err() {
-            return false;
+/// A line with its numbers blotted out: `12.345` becomes `#.###`, so the digits behind the point still count.
+fn form(line: &str) -> String {
+    let (mut form, mut fraction) = (String::new(), false);
+    for c in line.chars() {
+        if !c.is_ascii_digit() {
+            form.push(c);
+            fraction = c == '.';
+        } else if fraction || !form.ends_with('#') {
+            form.push('#');
         }
-        rest = value[end..].strip_prefix(", ").unwrap_or(&value[end..]);
     }
-    true
+    form
+}
+
+/// The number behind `name` in a line of an epoch.
+fn number(line: &str, name: &str) -> f64 {
+    let (_, rest) = line.split_once(&format!("{name} ")).unwrap_or_else(|| panic!("no {name} in {line}"));
+    let end = rest.find([',', ' ']).unwrap_or(rest.len());
+    rest[..end].parse().unwrap_or_else(|_| panic!("{name} in {line}"))
 }
 
 #[test]
 fn it_trains_on_another_data_set_and_prints_the_notebooks_lines() {
     let scratch = Scratch::new("cli-trains");
     let data = small_data(&scratch, 300);
-    let run = |extra: &[&str]| {
-        let mut args = vec!["--data", &data, "--epochs", "2", "--batch-size", "32", "--quiet"];
-        args.extend(extra);
-        ends_with(0, &mut lenet(&args)).0
-    };
+    let (stdout, _) = ends_with(0, &mut lenet(&["--data", &data, "--epochs=12", "--lr", "0.01", "--quiet"]));
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines.len(), 13, "{stdout}");
+    for (line, epoch) in lines.iter().zip(1..=12) {
+        assert!(line.starts_with(&format!("epoch {epoch}, ")), "{line}");
+        let notebook = "epoch #, loss #.####, train acc #.###, test acc #.###, time #.##";
+        assert_eq!(form(line), format!("{notebook} (# of # test images, # images/s)"));
+        let (_, counts) = line.split_once('(').expect("the counts");
+        let correct: f64 = counts.split(' ').next().expect("a word").parse().expect("a number");
+        assert!(counts.contains(" of 50 test images"), "{line}");
+        assert_eq!(format!("{:.3}", correct / 50.0), format!("{:.3}", number(line, "test acc")));
+    }
+    let hash = lines[12].strip_prefix("parameter hash ").expect("the hash");
+    assert!(hash.len() == 16 && hash.chars().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
+}
+
+/// The last line: the hash of all parameters after three steps.
+fn hash(data: &str, extra: &[&str], isa: &str) -> String {
+    let args = [&["--data", data, "--epochs", "1", "--batch-size", "48", "--quiet"], extra].concat();
+    let (stdout, _) = ends_with(0, lenet(&args).env("TAPEGRAD_ISA", isa));
+    stdout.lines().last().expect("a line").to_string()
+}
+
+#[test]
+fn the_hash_depends_on_the_seed_alone() {
+    let scratch = Scratch::new("cli-hash");
+    let data = small_data(&scratch, 140);
     for net in [&[][..], &["--batch-norm"]] {
-        let one = run(&[net, &["--threads", "1"]].concat());
-        let lines: Vec<&str> = one.lines().collect();
-        assert_eq!(lines.len(), 3, "{one}");
-        assert!(is_epoch_line(lines[0], 1) && is_epoch_line(lines[1], 2), "{one}");
-        let hash = lines[2].strip_prefix("parameter hash ").expect("the hash");
-        assert!(hash.len() == 16 && hash.chars().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
-        // The same parameters on three threads, and others from another seed.
-        assert_eq!(run(&[net, &["--threads", "3"]].concat()).lines().last(), lines.last().copied());
-        assert_ne!(run(&[net, &["--seed", "1"]].concat()).lines().last(), lines.last().copied());
+        let want = hash(&data, &[net, &["--threads", "1"]].concat(), "scalar");
+        assert!(want.starts_with("parameter hash "), "{want}");
+        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+            let got = hash(&data, &[net, &["--threads", "3"]].concat(), level.name());
+            assert_eq!(got, want, "{net:?}, three threads, {}", level.name());
+        }
+        assert_ne!(hash(&data, &[net, &["--seed", "1"]].concat(), "scalar"), want, "{net:?}, another seed");
     }
 }
 
@@ -179,11 +237,20 @@ fn it_shows_the_net_and_says_that_the_data_is_not_fashion_mnist() {
     assert!(stderr.contains("--release"), "{stderr}");
 }
 
+/// A step of 10^39 is infinite in `f32`, and what comes after it is no number.
+#[test]
+fn a_net_that_diverges_exits_1_and_says_when() {
+    let scratch = Scratch::new("cli-diverges");
+    let data = small_data(&scratch, 64);
+    let line = refuses(&mut lenet(&["--data", &data, "--lr", "1e39", "--batch-size", "32", "--quiet"]));
+    assert_eq!(line, "the loss became NaN in epoch 1, step 2; try a smaller learning rate");
+}
+
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
     let scratch = Scratch::new("cli-reader");
     let data = small_data(&scratch, 300);
-    let mut child = lenet(&["--data", &data, "--epochs", "1000", "--batch-size", "32"])
+    let mut child = lenet(&["--data", &data, "--epochs", "100000", "--batch-size", "32"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -197,6 +264,28 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
     assert_eq!(status.code(), Some(0), "{stderr}");
     assert!(!stderr.contains("panicked") && !stderr.contains("error"), "{stderr}");
+}
+
+/// A full disk, unlike a reader that left, means that results are lost.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_takes_nothing_exits_1() {
+    let scratch = Scratch::new("cli-full");
+    let picture = scratch.file("half.pgm", &half());
+    let learns = &mut edge_kernel(&["--image", path(&picture)]);
+    for command in [learns, &mut lenet(&["--help"]), &mut edge_kernel(&["--version"])] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let Output { status, stderr, .. } = command
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(|child| child.wait_with_output())
+            .expect("it runs");
+        let stderr = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("error: standard output: expected to write there, found: "), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
 }
 
 #[cfg(unix)]
@@ -224,50 +313,127 @@ fn ctrl_c_ends_it_cleanly() {
     let mut stderr = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
     assert_eq!(status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("stopped in epoch"), "{stderr}");
+    assert!(stderr.contains("stopped in epoch") && !stderr.contains("panicked"), "{stderr}");
     assert!(rest.is_empty() || rest.ends_with('\n'), "whole lines only: {rest:?}");
+    assert!(!rest.contains("parameter hash"), "the hash is of a net that is done: {rest}");
 }
 
+/// From another folder, too: then the data is that of the crate's own.
 #[test]
 fn the_edge_detector_learns_and_draws() {
-    let (stdout, _) = ends_with(0, &mut edge_kernel(&[]));
-    for part in [
-        "step 5, loss ",
-        "step 10, loss ",
-        "step 15, loss ",
-        "step 20, loss ",
-        "learned kernel: tensor([[",
-        "tensor([[ 1., -1.]])",
-    ] {
+    let scratch = Scratch::new("cli-edges");
+    let (stdout, stderr) = ends_with(0, edge_kernel(&[]).current_dir(scratch.dir()));
+    assert_eq!(stderr, "");
+    let steps: Vec<&str> = stdout.lines().filter(|line| line.starts_with("step ")).collect();
+    assert_eq!(steps.len(), 4, "{stdout}");
+    for (line, step) in steps.iter().zip([5, 10, 15, 20]) {
+        assert!(line.starts_with(&format!("step {step}, loss ")), "{line}");
+        assert_eq!(form(line), "step #, loss #.###");
+    }
+    let losses: Vec<f64> = steps.iter().map(|line| number(line, "loss")).collect();
+    assert!(losses.is_sorted_by(|before, after| before > after), "{losses:?}");
+    for part in ["learned kernel: tensor([[", "tensor([[ 1., -1.]])"] {
         assert!(stdout.contains(part), "{part} is missing in:\n{stdout}");
     }
     assert!(stdout.contains('█') || stdout.contains('▓'), "a picture in block characters:\n{stdout}");
+    assert!(!stdout.contains('\x1b'), "no escape sequences in a pipe");
     assert!(stdout.lines().all(|line| line.chars().count() <= 80), "it fits a terminal:\n{stdout}");
+    // Whatever it starts from.
+    let picture = scratch.file("half.pgm", &half());
+    let mut printed = vec![];
+    for seed in ["0", "1", "2", "18446744073709551615"] {
+        printed.push(ends_with(0, &mut edge_kernel(&["--seed", seed, "--image", path(&picture)])).0);
+        assert!(!printed[..printed.len() - 1].contains(&printed[printed.len() - 1]), "seed {seed}");
+    }
 }
 
-#[test]
-fn the_edge_detector_takes_a_picture_and_writes_one() {
-    let scratch = Scratch::new("cli-picture");
-    // White on the left, black on the right: one edge, after column 9.
+/// White on the left, black on the right: one edge, after column 9.
+fn half() -> Vec<u8> {
     let mut pgm = b"P5 20 4 255\n".to_vec();
     for _ in 0..4 {
         pgm.extend([255; 10]);
         pgm.extend([0; 10]);
     }
-    let picture = scratch.file("half.pgm", &pgm);
-    let out = scratch.dir().join("edges.png");
-    let path = |path: &Path| path.to_str().expect("a UTF-8 path").to_string();
-    let (_, stderr) = ends_with(0, &mut edge_kernel(&["--image", &path(&picture), "--out", &path(&out)]));
-    assert!(stderr.contains("edges.png"), "{stderr}");
-    let png = std::fs::read(&out).expect("written");
-    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"), "a PNG");
+    pgm
+}
 
-    // What is no picture is refused with one line, and what was there stays.
-    let broken = scratch.file("broken.pgm", b"P5 20 4 255\nshort");
-    let (_, stderr) = ends_with(1, &mut edge_kernel(&["--image", &path(&broken), "--out", &path(&out)]));
-    assert!(stderr.lines().count() == 1 && stderr.contains("broken.pgm: expected"), "{stderr}");
-    assert_eq!(std::fs::read(&out).expect("still there"), png);
-    // A folder cannot be written to as a file.
-    let (_, stderr) = ends_with(1, &mut edge_kernel(&["--out", &path(scratch.dir())]));
-    assert!(stderr.contains("error: "), "{stderr}");
+#[test]
+fn the_edge_detector_takes_a_picture_and_writes_one() {
+    let scratch = Scratch::new("cli-picture");
+    let (picture, out) = (scratch.file("half.pgm", &half()), scratch.dir().join("edges.png"));
+    let (stdout, stderr) = ends_with(0, &mut edge_kernel(&["--image", path(&picture), "--out", path(&out)]));
+    assert_eq!(stderr, format!("wrote {}\n", path(&out)));
+    // In the terminal: column 9, two characters wide, in each of four rows.
+    let edge = stdout.lines().filter(|line| *line == format!("{}██", " ".repeat(18))).count();
+    assert_eq!(edge, 4, "{stdout}");
+    // In the file: the same, each pixel a square.
+    let (width, height, pixels) = decode_png(&fs::read(&out).expect("written"));
+    let scale = width as usize / 19;
+    assert_eq!((width as usize, height as usize), (19 * scale, 4 * scale));
+    assert!(scale >= 10, "large enough to see: {width} x {height}");
+    for (i, pixel) in pixels.into_iter().enumerate() {
+        let column = i % width as usize / scale;
+        if column == 9 {
+            assert_eq!(pixel, 255, "at {i}");
+        } else {
+            // The kernel is not quite [1, -1], so white without an edge is nearly black.
+            assert!(pixel < 32, "{pixel} in column {column}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_refused() {
+    let scratch = Scratch::new("cli-hostile");
+    let out = scratch.file("edges.png", b"what was there");
+    for (name, bytes, message) in [
+        (
+            "short.pgm",
+            &b"P5 20 4 255\nshort"[..],
+            "expected 80 bytes for 20 x 4 pixels, found 5 bytes after the header",
+        ),
+        (
+            "huge.pgm",
+            b"P5 4000000000 4000000000 255\n",
+            "expected at most 67108864 pixels, found 4000000000 x 4000000000",
+        ),
+        (
+            "colour.pgm",
+            b"P6 1 1 255\nRGB",
+            "expected a PGM picture (starts with P2 or P5), found a PPM picture (colour)",
+        ),
+        ("empty.pgm", b"", "expected a PGM picture (starts with P2 or P5), found an empty file"),
+        ("bright.pgm", b"P2 1 1 7\n8", "expected a pixel from 0 to 7, found 8"),
+    ] {
+        let picture = scratch.file(name, bytes);
+        let line = refuses(&mut edge_kernel(&["--image", path(&picture), "--out", path(&out)]));
+        assert_eq!(line, format!("{}: {message}", path(&picture)));
+    }
+    let line = refuses(&mut edge_kernel(&["--image", path(scratch.dir()), "--out", path(&out)]));
+    assert_eq!(line, format!("{}: expected a PGM picture (P2 or P5), found a folder", path(scratch.dir())));
+    let line = refuses(&mut edge_kernel(&["--image", "no/such.pgm", "--out", path(&out)]));
+    assert!(line.starts_with("no/such.pgm: expected a PGM picture (P2 or P5), found: "), "{line}");
+    assert_eq!(fs::read(&out).expect("still there"), b"what was there");
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_leaves_what_was_there() {
+    let scratch = Scratch::new("cli-unwritable");
+    let picture = scratch.file("half.pgm", &half());
+    let fails = |out: &Path| {
+        let (_, stderr) = ends_with(1, &mut edge_kernel(&["--image", path(&picture), "--out", path(out)]));
+        let start = format!("error: {}: expected a file that can be written, found", path(out));
+        assert!(stderr.starts_with(&start) && stderr.lines().count() == 1, "{stderr}");
+    };
+    fails(scratch.dir());
+    fails(&scratch.dir().join("no such folder/edges.png"));
+
+    let locked = scratch.file("locked.png", b"what was there");
+    let mut permissions = fs::metadata(&locked).expect("it is there").permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&locked, permissions).expect("it is ours");
+    fails(&locked);
+    assert_eq!(fs::read(&locked).expect("still there"), b"what was there");
+    let names = fs::read_dir(scratch.dir()).expect("a folder").count();
+    assert_eq!(names, 2, "half.pgm and locked.png: nothing half written stays behind");
 }

@@ -25,19 +25,21 @@ fn run(net: &mut dyn Module, epochs: usize, data: &FashionMnist) -> Vec<Epoch> {
     seen
 }
 
-/// After two epochs, seeds 0 to 4 reach test accuracies from 0.653 to 0.713, and the notebook 0.668. A net whose convolutions do not
-/// learn stays below 0.6.
+/// After two epochs, seeds 0 to 19 reach losses from 0.913 to 0.991 and test accuracies from 0.647 to 0.713 (the notebook: 0.668). The bars
+/// stand a little outside. With any one layer frozen, seeds 0 to 3 end with losses from 1.066 on and accuracies from 0.40 to 0.643; with both
+/// convolutions frozen, seeds 0 to 5 with 2.30 and at most 0.17. So a layer that does not learn shows.
 #[test]
 fn lenet_learns() {
     let epochs = run(&mut LeNet::new(&mut Init::new(0)), 2, &data());
-    assert!(epochs[1].loss < epochs[0].loss && epochs[1].loss < 1.05, "{epochs:?}");
+    assert!(epochs[1].loss < epochs[0].loss && epochs[1].loss < 1.02, "{epochs:?}");
     assert!(epochs[1].test.accuracy() > 0.64, "{epochs:?}");
 }
 
-/// After one epoch, seeds 0 to 4 reach 0.787 to 0.837, and the notebook 0.806.
+/// After one epoch, seeds 0 to 9 reach losses from 0.978 to 1.010 and test accuracies from 0.780 to 0.844 (the notebook: 0.9894 and 0.806).
+/// LeNet without batch norm is at 1.75 and 0.60 at best then.
 #[test]
 fn lenet_with_batch_norm_learns_faster() {
     let epochs = run(&mut lenet_batch_norm(&mut Init::new(0)), 1, &data());
-    assert!(epochs[0].loss < 1.1, "{epochs:?}");
+    assert!(epochs[0].loss < 1.05, "{epochs:?}");
     assert!(epochs[0].test.accuracy() > 0.76, "{epochs:?}");
 }

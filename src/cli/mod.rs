@@ -63,10 +63,7 @@ fn finish(usage: &str, outcome: Result<(), Stop>) -> ExitCode {
     let complain = |text: &str| drop(writeln!(io::stderr(), "{text}"));
     match outcome {
         Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
-        Err(Stop::Text(text)) => match say(&text) {
-            Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        Err(Stop::Text(text)) => finish(usage, say(&text)),
         Err(Stop::Usage(message)) => {
             complain(&format!("error: {message}\n\n{usage}"));
             ExitCode::from(2)
