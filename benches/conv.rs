@@ -71,8 +71,12 @@ fn cases(shape: &Shape) -> [Case; 2] {
         let tape = Tape::training();
         let images = if first { tape.input(&x) } else { tape.variable(&x) };
         let y = images.conv2d(tape.variable(&w), Some(tape.variable(&b)), &options);
-        // The smallest loss whose gradient by y is dy: one product and one sum more than the convolution.
-        std::hint::black_box((y * tape.input(&dy)).sum().backward());
+        // An op whose gradient by y is dy, for nothing: a real loss would be measured along with the convolution.
+        let (output, given) = (y.id(), dy.clone());
+        let loss = tape.record("given_gradient", &[y], Tensor::scalar(0.0), move |_, adjoints| {
+            adjoints.add(output, || given);
+        });
+        std::hint::black_box(loss.backward());
     };
     let passes = if first { 2.0 } else { 3.0 };
     let mark = if first { "*" } else { "" };
