@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Packing reads through strides, so transposed, sliced and broadcast operands cost nothing extra, and anything that
-//! can fill a panel can be multiplied: convolution packs its patches straight from the image (`ops/im2col.rs`), and the
+//! can fill a panel can be multiplied: convolution packs its patches straight from the image (`ops/conv2d/im2col.rs`), and the
 //! big matrix of patches never exists.
 //!
 //! Zeros behind the last row let every tile be a full one. A zero row adds garbage only to elements that are never

@@ -1,7 +1,7 @@
 //! A product that packs nothing of B: for one whose rows lie contiguously in memory already, wherever each begins.
 //!
 //! Packing pays where a packed number is used many times: once for each tile of rows of A. With six filters there is one such tile,
-//! and packing would cost as much as multiplying. A small image, unrolled for convolution (`ops/im2row.rs`), fits in the first- or
+//! and packing would cost as much as multiplying. A small image, unrolled for convolution (`ops/conv2d/im2row.rs`), fits in the first- or
 //! second-level cache and has such rows, so the micro-kernel reads them where they are. Only loops 2 and 1 of `blocked.rs` are left.
 
 use super::pack::{Packed, Panels};

@@ -2,7 +2,7 @@
 //!
 //! It is what the notebook calls cross-correlation: the kernel is not flipped. The weight is `[oc, ic / groups, kh, kw]`,
 //! the bias `[oc]`. With groups, output channels see only the input channels of their own group. The op, and its
-//! adjoint, are in `ops/conv2d.rs`; what kernel, stride, padding and dilation mean is in `ops/window.rs`.
+//! adjoint, are in `ops/conv2d/`; what kernel, stride, padding and dilation mean is in `ops/window.rs`.
 //!
 //! Next to read: `pool.rs`.
 
