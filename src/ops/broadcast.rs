@@ -12,8 +12,9 @@
 //! Inputs are taken by value: one that nobody else holds gives its memory to the result. Every element is computed
 //! by itself, so none of these paths can change a bit of the result.
 //!
-//! What this is not: strided access. An input that does not lie in order is copied first, except for axes of
-//! stride zero, which are read as the single entry that they are.
+//! What this is not: strided access. Inputs in one order of memory, whichever it is, are worked on as they lie, and the result
+//! lies so too; an input in another order is copied first, except for axes of stride zero, which are read as the single entry that
+//! they are.
 //!
 //! Next: `arith.rs`, the operators made of this.
 
@@ -23,44 +24,48 @@ use crate::simd::{Isa, Kernel, dispatch};
 use crate::tensor::MAX_RANK;
 use crate::{Shape, Tensor};
 
-/// `y[i] = f(x[i])`, in place where `x` is the only owner of its memory.
-pub(crate) fn map(f: impl Map, mut x: Tensor) -> Tensor {
-    if x.is_unique() && x.is_contiguous() {
-        slices::update(f, x.data_mut());
+/// `y[i] = f(x[i])`, in place where `x` is the only owner of its memory, in the order in which `x` lies.
+pub(crate) fn map(f: impl Map, x: Tensor) -> Tensor {
+    let mut x = if x.is_dense() { x } else { x.contiguous() };
+    if x.is_unique() {
+        slices::update(f, x.memory_mut());
         return x;
     }
-    let mut y = Tensor::empty(x.shape());
-    slices::map(f, x.contiguous().data(), y.data_mut());
+    let mut y = x.empty_like();
+    slices::map(f, x.memory(), y.memory_mut());
     y
 }
 
-/// `y[i] = f(a[i], b[i])` over the shape that both broadcast to, in `a`'s memory where that is possible.
+/// `y[i] = f(a[i], b[i])` over the shape that both broadcast to, in `a`'s memory where that is possible, and in the order in
+/// which the larger of them lies.
 ///
 /// # Panics
 /// When the shapes do not broadcast, naming `op`.
 #[track_caller]
-pub(crate) fn zip(op: &str, f: impl Zip, mut a: Tensor, b: &Tensor) -> Tensor {
+pub(crate) fn zip(op: &str, f: impl Zip, a: Tensor, b: &Tensor) -> Tensor {
     let shape = a.shape().broadcast(op, &b.shape());
-    let b = without_repeats(b);
-    if a.shape() == shape && a.is_unique() && a.is_contiguous() {
-        if b.shape() == shape {
-            slices::zip_update(f, a.data_mut(), b.data());
-            return a;
-        }
-        if b.numel() == 1 {
-            slices::update(WithRight(f, b.item()), a.data_mut());
-            return a;
-        }
+    let (mut a, b) = (without_repeats(a), without_repeats(b.clone()));
+    if a.shape() == shape && b.numel() == 1 {
+        return map(WithRight(f, b.item()), a);
     }
-    let a = without_repeats(&a);
+    if b.shape() == shape && a.numel() == 1 {
+        return map(WithLeft(a.item(), f), b);
+    }
+    if a.shape() == b.shape() && a.is_dense() {
+        let b = b.in_order_of(&a);
+        let mut y = if a.is_unique() { None } else { Some(a.empty_like()) };
+        match &mut y {
+            None => slices::zip_update(f, a.memory_mut(), b.memory()),
+            Some(y) => slices::zip(f, a.memory(), b.memory(), y.memory_mut()),
+        }
+        let y = y.unwrap_or(a);
+        return if y.shape() == shape { y } else { y.expand(shape).contiguous() };
+    }
+    let (a, b) = (a.contiguous(), b.contiguous());
     let smallest = a.shape().broadcast(op, &b.shape());
     let mut y = Tensor::empty(smallest);
     if a.shape() == b.shape() {
         slices::zip(f, a.data(), b.data(), y.data_mut());
-    } else if b.numel() == 1 {
-        slices::map(WithRight(f, b.item()), a.data(), y.data_mut());
-    } else if a.numel() == 1 {
-        slices::map(WithLeft(a.item(), f), b.data(), y.data_mut());
     } else {
         Runs::new(&a.shape(), &b.shape(), &smallest).zip(f, a.data(), b.data(), y.data_mut());
     }
@@ -68,15 +73,14 @@ pub(crate) fn zip(op: &str, f: impl Zip, mut a: Tensor, b: &Tensor) -> Tensor {
     if smallest == shape { y } else { y.expand(shape).contiguous() }
 }
 
-/// The tensor in order, with every axis of stride zero cut to the one entry that it repeats.
-fn without_repeats(x: &Tensor) -> Tensor {
-    let mut x = x.clone();
+/// The tensor with every axis of stride zero cut to the one entry that it repeats.
+fn without_repeats(mut x: Tensor) -> Tensor {
     for axis in 0..x.rank() {
         if x.strides()[axis] == 0 && x.shape()[axis] > 1 {
             x = x.narrow(axis as isize, 0, 1);
         }
     }
-    x.contiguous()
+    x
 }
 
 /// The adjoint of broadcasting `shape` to the shape of `x`: the sum over the axes that were repeated.

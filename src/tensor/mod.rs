@@ -6,13 +6,14 @@
 //! first when somebody else shares the memory, so a write is never seen through another tensor.
 //!
 //! Reading order: `shape.rs` (lengths and strides), `buffer.rs` (the memory), this file, `view.rs`, `copy.rs`
-//! (a strided tensor laid out in order), `create.rs`, `display.rs`. Arithmetic comes much later, in `ops/`: it
+//! (a strided tensor laid out in order), `order.rs` (orders other than row-major), `create.rs`, `display.rs`. Arithmetic comes much later, in `ops/`: it
 //! needs the vector kernels of chapter 2.
 
 pub mod buffer;
 mod copy;
 mod create;
 mod display;
+mod order;
 mod shape;
 mod view;
 
@@ -120,17 +121,7 @@ impl Tensor {
         if !self.is_contiguous() {
             *self = self.contiguous();
         }
-        let (start, len) = (self.offset, self.numel());
-        if Arc::get_mut(&mut self.buffer).is_none() {
-            let mut copy = Tensor::empty(self.shape);
-            copy.data_mut().copy_from_slice(self.data());
-            *self = copy;
-            return self.data_mut();
-        }
-        match Arc::get_mut(&mut self.buffer) {
-            Some(buffer) if start + len <= buffer.len() => &mut buffer[start..start + len],
-            _ => &mut [], // an empty view at the end of its buffer
-        }
+        self.memory_mut()
     }
 
     /// Whether no other tensor shares this one's memory, so that [`data_mut`](Tensor::data_mut) will not copy.
