@@ -65,6 +65,20 @@ fn cases() -> Vec<Case> {
             }
         }
     }
+    // As many images as are worked on at once.
+    for (stride, padding, dilation, groups) in [
+        ((1, 1), (0, 0), (1, 1), 1),
+        ((1, 1), (1, 2), (1, 1), 2),
+        ((2, 3), (3, 0), (1, 1), 1),
+        ((1, 2), (0, 1), (2, 1), 2),
+        ((3, 1), (2, 2), (1, 3), 1),
+    ] {
+        for n in [16, 37] {
+            let options = oracle::conv2d::Conv2d { stride, padding, dilation, groups };
+            cases.push(Case { x: [n, 4, 9, 11], w: [6, 4 / groups, 3, 2], options });
+        }
+    }
+    cases.push(Case { x: [64, 3, 8, 7], w: [17, 3, 3, 3], options: plain });
     cases.push(Case {
         x: [2, 8, 6, 6],
         w: [8, 1, 3, 3],

@@ -48,7 +48,7 @@ fn tensor(array: &Array) -> Tensor {
 }
 
 /// Images whose sizes are one, odd, even, LeNet's, or several vectors wide, and so many that they make several chunks.
-const SHAPES: [[usize; 4]; 11] = [
+const SHAPES: [[usize; 4]; 13] = [
     [1, 1, 1, 1],
     [1, 1, 2, 2],
     [2, 3, 5, 7],
@@ -56,6 +56,8 @@ const SHAPES: [[usize; 4]; 11] = [
     [3, 1, 6, 9],
     [2, 6, 24, 24],
     [37, 2, 24, 24],
+    [16, 1, 5, 7],
+    [19, 2, 7, 4],
     [70, 16, 8, 8],
     [2, 1, 3, 101],
     [1, 2, 4, 128],

@@ -166,8 +166,13 @@ impl<'a> MatrixMut<'a> {
     /// Cuts it into bands of `width` columns, for threads to take.
     pub fn split_columns(self, width: usize) -> Bands<'a> {
         let rows = self.rows.max(1);
-        assert!(width > 0);
-        Bands { whole: self, group: rows, height: rows, width }
+        self.split_grid(rows, width)
+    }
+
+    /// Cuts it into rectangles of `height` rows, which divide all rows, by `width` columns; those of the same rows follow each other.
+    pub fn split_grid(self, height: usize, width: usize) -> Bands<'a> {
+        assert!(width > 0 && height > 0 && self.rows.is_multiple_of(height));
+        Bands { whole: self, group: height, height, width }
     }
 }
 

@@ -28,7 +28,7 @@ mod tile;
 pub use blocked::{multiply_block, tile_rows};
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::{Packed, Panels, pack_left};
-pub use rows::{Rows, multiply_rows};
+pub use rows::{Rows, Step, multiply_rows};
 
 use crate::parallel;
 

@@ -14,6 +14,7 @@
 //! Two units that take a new fused multiply-add every cycle and finish it after four want eight independent chains in
 //! flight: each of these tiles has at least twelve registers of them.
 
+use super::rows::Rows;
 use super::{MatrixMut, Start};
 use crate::simd::{Isa, LANES, Lanes};
 
@@ -32,6 +33,9 @@ const WIDE: &[Tile] = &[
     Tile { mr: 6, nv: 4 },
     Tile { mr: 8, nv: 2 },
     Tile { mr: 16, nv: 1 },
+    Tile { mr: 14, nv: 1 },
+    Tile { mr: 6, nv: 2 },
+    Tile { mr: 8, nv: 1 },
 ];
 
 /// The tile for CPUs whose registers hold 8 vectors of sixteen.
@@ -52,7 +56,12 @@ impl Tile {
 
 /// Where the micro-kernel reads B: `NV` vectors for each step of k.
 pub(super) trait Right: Copy {
-    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV];
+    /// The number of steps, given how many columns the panel of A has.
+    fn steps(&self, columns: usize) -> usize;
+    /// The column of A that a step multiplies by.
+    fn column(&self, step: usize) -> usize;
+    /// A step's row of B, at the columns of this tile.
+    fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV];
 }
 
 /// A panel of a packed B: step after step.
@@ -61,25 +70,66 @@ pub(super) struct Panel<'a>(pub &'a [f32]);
 
 impl Right for Panel<'_> {
     #[inline(always)]
-    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV] {
-        &self.0.as_chunks::<LANES>().0.as_chunks::<NV>().0[step]
+    fn steps(&self, columns: usize) -> usize {
+        columns
+    }
+
+    #[inline(always)]
+    fn column(&self, step: usize) -> usize {
+        step
+    }
+
+    #[inline(always)]
+    fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV] {
+        load(isa, &self.0.as_chunks::<LANES>().0.as_chunks::<NV>().0[step])
     }
 }
 
-/// Columns of a B whose rows lie in memory already, each at its offset.
+/// Columns from `first` on of a B whose rows lie in memory already.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
-    pub data: &'a [f32],
-    pub offsets: &'a [usize],
+    pub rows: Rows<'a>,
     pub first: usize,
 }
 
 impl Right for Columns<'_> {
     #[inline(always)]
-    fn vectors<const NV: usize>(&self, step: usize) -> &[[f32; LANES]; NV] {
-        let row = &self.data[self.offsets[step] + self.first..][..NV * LANES];
-        &row.as_chunks::<LANES>().0.as_chunks::<NV>().0[0]
+    fn steps(&self, _: usize) -> usize {
+        self.rows.steps.len()
     }
+
+    #[inline(always)]
+    fn column(&self, step: usize) -> usize {
+        self.rows.steps[step].column
+    }
+
+    /// Where the tile is wider than what is left of a row, it reads on behind, into columns that are not stored; where memory ends
+    /// there, zeros.
+    #[inline(always)]
+    fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV] {
+        let from = self.rows.steps[step].row + self.first;
+        match self.rows.data.get(from..from + NV * LANES) {
+            Some(row) => load(isa, &row.as_chunks::<LANES>().0.as_chunks::<NV>().0[0]),
+            None => at_the_end(isa, &self.rows.data[from..]),
+        }
+    }
+}
+
+#[inline(always)]
+fn load<I: Isa, const NV: usize>(isa: I, from: &[[f32; LANES]; NV]) -> [I::F32; NV] {
+    let mut vectors = [isa.splat(0.0); NV];
+    for j in 0..NV {
+        vectors[j] = isa.load(&from[j]);
+    }
+    vectors
+}
+
+/// Fewer numbers than the vectors hold, and zeros.
+#[inline(always)]
+fn at_the_end<I: Isa, const NV: usize>(isa: I, from: &[f32]) -> [I::F32; NV] {
+    let mut padded = [[0.0; LANES]; NV];
+    padded.as_flattened_mut()[..from.len()].copy_from_slice(from);
+    load(isa, &padded)
 }
 
 /// What one call of the micro-kernel works on.
@@ -105,6 +155,9 @@ pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Right>) {
             (6, 4) => advance::<I, _, 6, 4>(isa, work),
             (8, 2) => advance::<I, _, 8, 2>(isa, work),
             (16, 1) => advance::<I, _, 16, 1>(isa, work),
+            (14, 1) => advance::<I, _, 14, 1>(isa, work),
+            (6, 2) => advance::<I, _, 6, 2>(isa, work),
+            (8, 1) => advance::<I, _, 8, 1>(isa, work),
             other => unreachable!("no kernel for tile {other:?}"),
         }
     } else {
@@ -161,13 +214,10 @@ fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work:
     }
 
     // The loop that all the time goes into: NV loads, MR broadcasts, MR × NV multiply-adds.
-    let a = work.a.as_chunks::<MR>().0;
-    for (step, a) in a.iter().enumerate() {
-        let b = work.b.vectors::<NV>(step);
-        let mut vectors = [isa.splat(0.0); NV];
-        for j in 0..NV {
-            vectors[j] = isa.load(&b[j]);
-        }
+    let columns = work.a.as_chunks::<MR>().0;
+    for step in 0..work.b.steps(columns.len()) {
+        let vectors = work.b.vectors::<I, NV>(isa, step);
+        let a = &columns[work.b.column(step)];
         for i in 0..MR {
             let factor = isa.splat(a[i]);
             for j in 0..NV {

@@ -16,40 +16,53 @@
 //! The tape keeps x, and four numbers for each channel. Passes over memory: forward reads x three times and writes y; backward reads
 //! x and dy twice and writes dx.
 //!
-//! `[n, c]` and `[n, c, h, w]` differ in one thing. With planes, a run of neighbours shares its channel's constants; without,
-//! sixteen neighbours are sixteen channels. `PerChannel` hides that from the formulas.
+//! `[n, c]` and `[n, c, h, w]` differ in one thing. With images, a run of neighbours shares its channel's constants: a plane, or, for many
+//! images at once (`images_last.rs`), a row of all of them. Without, sixteen neighbours are sixteen channels. `PerChannel` hides that from
+//! the formulas.
 //!
 //! A channel with a single number (n · h · w = 1) has variance 0 and gives y = beta and dx = 0, as the formula says.
 //!
 //! What this is not: the layer that owns gamma, beta and the moving statistics; that is `nn/batch_norm.rs`. Next: `softmax.rs`.
 
+use super::images_last::{FROM, images_last};
 use crate::autograd::Var;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::CHUNK;
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 use crate::{Shape, Tensor};
 
-/// Sizes of an input: images, channels, and numbers per channel of one image.
+/// An input as runs of numbers of one channel, in the order of memory: the planes of each image, or, images last, the rows of each
+/// channel in all images.
 #[derive(Clone, Copy)]
 struct Sizes {
-    n: usize,
+    /// Channels.
     c: usize,
-    plane: usize,
+    /// The length of a run.
+    run: usize,
+    /// How many runs there are.
+    runs: usize,
+    /// Neighbouring runs of the same channel: 1, or the rows of an image.
+    together: usize,
 }
 
 impl Sizes {
-    fn image(&self) -> usize {
-        self.c * self.plane
+    /// The channel of a run.
+    #[inline(always)]
+    fn channel(&self, run: usize) -> usize {
+        run / self.together % self.c
     }
 
-    /// Images per task.
+    /// Runs per task: of `[n, c]` whole rows.
     fn per_task(&self) -> usize {
-        (CHUNK / self.image().max(1)).max(1)
+        match self.run {
+            1 => (CHUNK / self.c).max(1) * self.c,
+            run => (CHUNK / run).max(1),
+        }
     }
 
     /// The m of the formulas.
     fn count(&self) -> f64 {
-        (self.n * self.plane) as f64
+        (self.runs / self.c * self.run) as f64
     }
 }
 
@@ -80,9 +93,10 @@ impl<'t> Var<'t> {
         momentum: f32,
         eps: f32,
     ) -> Var<'t> {
-        let x = self.value().contiguous();
+        let x = self.value();
         let sizes =
             check(&x.shape(), [&gamma.shape(), &beta.shape(), &moving_mean.shape(), &moving_var.shape()]);
+        let x = in_order(&x);
         let (g, b) = (gamma.value().contiguous(), beta.value().contiguous());
         let (mean, var) = if self.tape().is_training() {
             let mean = quotients(&sum(First, &x, &x, [], sizes), sizes.count());
@@ -102,7 +116,7 @@ impl<'t> Var<'t> {
 
         let (x_id, g_id, b_id) = (self.id(), gamma.id(), beta.id());
         self.tape().record("batch_norm", &[self, gamma, beta], y, move |dy, adjoints| {
-            let dy = dy.contiguous();
+            let dy = in_order(&dy);
             let dbeta = sum(First, &dy, &dy, [], sizes);
             let dgamma = sum(Projection, &x, &dy, [&mean, &inverse], sizes);
             adjoints.add(x_id, || {
@@ -124,8 +138,9 @@ impl<'t> Var<'t> {
 #[track_caller]
 fn check(input: &Shape, per_channel: [&Shape; 4]) -> Sizes {
     let sizes = match input[..] {
-        [n, c] => Sizes { n, c, plane: 1 },
-        [n, c, h, w] => Sizes { n, c, plane: h * w },
+        [n, c] => Sizes { c, run: 1, runs: n * c, together: 1 },
+        [n, c, h, w] if n >= FROM => Sizes { c, run: w * n, runs: c * h, together: h },
+        [n, c, h, w] => Sizes { c, run: h * w, runs: n * c, together: 1 },
         _ => panic!("batch_norm: needs [n, c] or [n, c, h, w], got {input}"),
     };
     assert!(input.numel() > 0, "batch_norm: needs at least one number per channel, got {input}");
@@ -138,6 +153,11 @@ fn check(input: &Shape, per_channel: [&Shape; 4]) -> Sizes {
         );
     }
     sizes
+}
+
+/// The numbers in the order in which [`Sizes`] counts them.
+fn in_order(x: &Tensor) -> Tensor {
+    if x.rank() == 4 && x.size(0) >= FROM { images_last(x, 0.into()) } else { x.contiguous() }
 }
 
 /// Every sum divided, and then rounded once: an error of the mean shifts every deviation of the channel.
@@ -184,17 +204,18 @@ fn map<const K: usize>(
     constants: [&[f32]; K],
     sizes: Sizes,
 ) -> Tensor {
-    let mut y = Tensor::empty(a.shape());
+    let mut y = a.empty_like();
     let per_task = sizes.per_task();
-    let size = per_task * sizes.image();
-    parallel::for_each_part(Chunks::new(y.data_mut(), size), |task, y| {
+    let size = per_task * sizes.run;
+    parallel::for_each_part(Chunks::new(y.memory_mut(), size), |task, y| {
         let range = task * size..task * size + y.len();
-        dispatch(MapKernel { f, a: &a.data()[range.clone()], b: &b.data()[range], constants, sizes, y });
+        let (a, b) = (&a.memory()[range.clone()], &b.memory()[range]);
+        dispatch(MapKernel { f, a, b, constants, sizes, first: task * per_task, y });
     });
     y
 }
 
-/// The sum of the formula over each channel: planes in sixteen partial sums each, then the images' sums in order. These are
+/// The sum of the formula over each channel: runs in sixteen partial sums each, then the runs' sums in order. These are
 /// few, and added in `f64`: dividing by a small deviation magnifies what rounding does to a mean.
 fn sum<const K: usize>(
     f: impl PerChannel<K>,
@@ -203,18 +224,17 @@ fn sum<const K: usize>(
     constants: [&[f32]; K],
     sizes: Sizes,
 ) -> Vec<f64> {
-    let mut sums = Tensor::empty([sizes.n, sizes.c]);
+    let mut sums = Tensor::empty([sizes.runs]);
     let per_task = sizes.per_task();
-    parallel::for_each_part(Chunks::new(sums.data_mut(), per_task * sizes.c), |task, sums| {
-        let start = task * per_task * sizes.image();
-        let range = start..start + sums.len() * sizes.plane;
-        dispatch(SumKernel { f, a: &a.data()[range.clone()], b: &b.data()[range], constants, sizes, sums });
+    parallel::for_each_part(Chunks::new(sums.data_mut(), per_task), |task, sums| {
+        let start = task * per_task * sizes.run;
+        let range = start..start + sums.len() * sizes.run;
+        let (a, b) = (&a.memory()[range.clone()], &b.memory()[range]);
+        dispatch(SumKernel { f, a, b, constants, sizes, first: task * per_task, sums });
     });
     let mut totals = vec![0.0f64; sizes.c];
-    for image in sums.data().chunks_exact(sizes.c) {
-        for (total, sum) in totals.iter_mut().zip(image) {
-            *total += f64::from(*sum);
-        }
+    for (run, sum) in sums.data().iter().enumerate() {
+        totals[sizes.channel(run)] += f64::from(*sum);
     }
     totals
 }
@@ -225,6 +245,7 @@ struct MapKernel<'a, F, const K: usize> {
     b: &'a [f32],
     constants: [&'a [f32]; K],
     sizes: Sizes,
+    first: usize,
     y: &'a mut [f32],
 }
 
@@ -232,13 +253,13 @@ impl<F: PerChannel<K>, const K: usize> Kernel for MapKernel<'_, F, K> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let MapKernel { f, a, b, constants, sizes, y } = self;
-        if sizes.plane == 1 {
-            return map_rows(isa, f, a, b, constants, y);
+        let MapKernel { f, a, b, constants, sizes, first, y } = self;
+        if sizes.run == 1 {
+            return map_rows(isa, f, a, b, constants, sizes.c, y);
         }
-        let planes = a.chunks_exact(sizes.plane).zip(b.chunks_exact(sizes.plane));
-        for (i, ((a, b), y)) in planes.zip(y.chunks_exact_mut(sizes.plane)).enumerate() {
-            let constants = constants.map(|constant| isa.splat(constant[i % sizes.c]));
+        let runs = a.chunks_exact(sizes.run).zip(b.chunks_exact(sizes.run));
+        for (i, ((a, b), y)) in runs.zip(y.chunks_exact_mut(sizes.run)).enumerate() {
+            let constants = constants.map(|constant| isa.splat(constant[sizes.channel(first + i)]));
             let ((a_full, a_rest), (b_full, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
             let (y_full, y_rest) = y.as_chunks_mut::<LANES>();
             for ((a, b), y) in a_full.iter().zip(b_full).zip(y_full) {
@@ -260,9 +281,9 @@ fn map_rows<I: Isa, F: PerChannel<K>, const K: usize>(
     a: &[f32],
     b: &[f32],
     constants: [&[f32]; K],
+    c: usize,
     y: &mut [f32],
 ) {
-    let c = y.len().min(constants.first().map_or(y.len(), |constant| constant.len()));
     for ((a, b), y) in a.chunks_exact(c).zip(b.chunks_exact(c)).zip(y.chunks_exact_mut(c)) {
         for start in (0..c).step_by(LANES) {
             let end = c.min(start + LANES);
@@ -281,6 +302,7 @@ struct SumKernel<'a, F, const K: usize> {
     b: &'a [f32],
     constants: [&'a [f32]; K],
     sizes: Sizes,
+    first: usize,
     sums: &'a mut [f32],
 }
 
@@ -288,13 +310,13 @@ impl<F: PerChannel<K>, const K: usize> Kernel for SumKernel<'_, F, K> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let SumKernel { f, a, b, constants, sizes, sums } = self;
-        if sizes.plane == 1 {
-            return map_rows(isa, f, a, b, constants, sums);
+        let SumKernel { f, a, b, constants, sizes, first, sums } = self;
+        if sizes.run == 1 {
+            return map_rows(isa, f, a, b, constants, sizes.c, sums);
         }
-        let planes = a.chunks_exact(sizes.plane).zip(b.chunks_exact(sizes.plane));
-        for (i, ((a, b), sum)) in planes.zip(sums).enumerate() {
-            let constants = constants.map(|constant| isa.splat(constant[i % sizes.c]));
+        let runs = a.chunks_exact(sizes.run).zip(b.chunks_exact(sizes.run));
+        for (i, ((a, b), sum)) in runs.zip(sums).enumerate() {
+            let constants = constants.map(|constant| isa.splat(constant[sizes.channel(first + i)]));
             let ((a_full, a_rest), (b_full, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
             let mut partial = isa.splat(0.0);
             for (a, b) in a_full.iter().zip(b_full) {

@@ -48,7 +48,8 @@ impl<'t> Var<'t> {
         let (loss, probabilities) = cross_entropy_forward(&x, labels);
         let labels = labels.to_vec();
         self.tape().record("cross_entropy", &[self], loss, move |dy, adjoints| {
-            adjoints.add(id, || cross_entropy_backward(dy.item(), probabilities, &labels));
+            // The gradient lies in memory as the logits do.
+            adjoints.add(id, || cross_entropy_backward(dy.item(), probabilities, &labels).in_order_of(&x));
         })
     }
 }

@@ -44,6 +44,12 @@ fn batch_offsets(tensor: &Tensor, batch: &Shape) -> Vec<usize> {
     offsets
 }
 
+/// Whether a matrix lies in memory column after column: a batch of features that was flattened from images last is one
+/// (`images_last.rs`). Its columns, one number per sample, make longer vectors than its rows.
+fn lies_by_columns(x: &Tensor) -> bool {
+    !x.is_contiguous() && x.t().is_contiguous()
+}
+
 /// The product of two tensors whose last two axes are matrices.
 #[track_caller]
 fn matmul_forward(a: &Tensor, b: &Tensor) -> Tensor {
@@ -128,15 +134,25 @@ impl<'t> Var<'t> {
         if let Some(c) = &c {
             assert!(c.shape() == [out], "linear: weight {weights} needs a bias [{out}], got {}", c.shape());
         }
-        let mut y = Tensor::empty([n, out]);
-        let start = c.as_ref().map_or(Start::Zero, |c| Start::PerColumn(c.data()));
-        multiply(start, &matrix(&x, 0), &matrix(&w, 0).transposed(), MatrixMut::new(y.data_mut(), n, out));
+        let numbers = c.as_ref().map(Tensor::data);
+        // The same products in either order; the result lies in memory as x does.
+        let by_columns = lies_by_columns(&x);
+        let mut y = Tensor::empty(if by_columns { [out, n] } else { [n, out] });
+        let (x_matrix, w_matrix) = (matrix(&x, 0), matrix(&w, 0));
+        if by_columns {
+            let start = numbers.map_or(Start::Zero, Start::PerRow);
+            multiply(start, &w_matrix, &x_matrix.transposed(), MatrixMut::new(y.data_mut(), out, n));
+            y = y.t();
+        } else {
+            let start = numbers.map_or(Start::Zero, Start::PerColumn);
+            multiply(start, &x_matrix, &w_matrix.transposed(), MatrixMut::new(y.data_mut(), n, out));
+        }
 
         let mut inputs = vec![self, weight];
         inputs.extend(bias);
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
         self.tape().record("linear", &inputs, y, move |dy, adjoints| {
-            adjoints.add(x_id, || dy.matmul(&w));
+            adjoints.add(x_id, || if by_columns { w.t().matmul(&dy.t()).t() } else { dy.matmul(&w) });
             adjoints.add(w_id, || dy.t().matmul(&x));
             if let Some(bias) = bias_id {
                 adjoints.add(bias, || sum_to(dy, &Shape::from([out])));

@@ -221,6 +221,17 @@ impl Axis {
         }
     }
 
+    /// By which taps of which of the `windows` a place is seen, in the order of the taps. The adjoint of [`place`](Axis::place).
+    pub fn seen(&self, place: usize, windows: usize) -> Vec<Seen> {
+        let by_tap = (0..self.kernel).filter_map(|tap| {
+            // place = window · stride + tap · dilation - padding
+            let start = (place + self.padding).checked_sub(tap * self.dilation)?;
+            let window = start / self.stride;
+            (start.is_multiple_of(self.stride) && window < windows).then_some(Seen { window, tap })
+        });
+        by_tap.collect()
+    }
+
     /// Where tap `tap` of window `o` looks. Only for a tap from [`taps`](Axis::taps); in padding it would be
     /// before 0.
     pub fn place(&self, o: usize, tap: usize) -> usize {
@@ -235,6 +246,15 @@ pub struct Span {
     pub first: usize,
     /// How many there are.
     pub len: usize,
+}
+
+/// A window, and the tap with which it sees some place; see [`Axis::seen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The window.
+    pub window: usize,
+    /// The tap.
+    pub tap: usize,
 }
 
 #[cfg(test)]
@@ -278,6 +298,19 @@ mod tests {
                         let span = axis.span(o, size);
                         assert_eq!(span.len, real.len());
                         assert!(real.is_empty() || span.first as isize == place(real[0]));
+                    }
+                    for at in 0..size {
+                        let all =
+                            (0..kernel).flat_map(|tap| (0..fitting).map(move |window| Seen { window, tap }));
+                        let sees = |seen: &Seen| {
+                            axis.taps(seen.window, size).contains(&seen.tap)
+                                && axis.place(seen.window, seen.tap) == at
+                        };
+                        assert_eq!(
+                            axis.seen(at, fitting),
+                            all.filter(sees).collect::<Vec<_>>(),
+                            "{axis:?}, {at}"
+                        );
                     }
                 }
             }

@@ -66,6 +66,11 @@ impl Grid {
         self.offsets.len()
     }
 
+    /// Where each tap looks, from the place of its window on.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
     /// The number of taps of one channel.
     pub fn taps_per_channel(&self) -> usize {
         self.taps_per_channel

@@ -9,33 +9,33 @@
 //! ```
 //!
 //! Every output element is one chain over taps, starting from the bias. With groups, channels are cut into as many independent
-//! convolutions. There are two ways to do the products, chosen by sizes alone: over patches packed for GEMM (`packed.rs`), and,
-//! for small images and few filters as LeNet's, over images unrolled in the cache (`direct.rs`, `weight.rs`).
+//! convolutions. There are two ways to do the products, chosen by sizes alone: for many images, on all of them at once, with the images
+//! innermost in memory (`images_last.rs`, `weight.rs`); for few, or with very many weights, image by image over patches packed for GEMM
+//! (`packed.rs`). The first gives its output in the order `[oc, oh, ow, n]`; the shape is `[n, oc, oh, ow]` all the same.
 //!
-//! The tape keeps the images (padded, where they are packed) and the weights. The gradient of the images, the most expensive of the three, is
-//! not computed where nobody wants it: the first layer of a net never does.
+//! The tape keeps the padded images and the weights. The gradient of the images, the most expensive of the three, is not computed where
+//! nobody wants it: the first layer of a net never does.
 //!
-//! Work is cut into tasks of whole images, and with few images into parts of them; sums over images are taken in blocks of a
-//! fixed number of images and added in order. Neither depends on the number of threads.
+//! Work is cut into tasks by sizes alone, and sums over images or rows are taken in blocks of a fixed number and added in order. So
+//! nothing depends on the number of threads.
 //!
 //! What this is not: Winograd's or an FFT convolution; both round differently from the sum that the formula says.
 //!
-//! Reading order: this file, `sizes.rs`, `im2col.rs`, `packed.rs`, `im2row.rs`, `direct.rs`, `weight.rs`. Next: `max_pool2d.rs`.
+//! Reading order: this file, `sizes.rs`, `images_last.rs`, `weight.rs`, then `im2col.rs`, `packed.rs`. Next: `max_pool2d/mod.rs`.
 
-mod direct;
 pub mod im2col;
-pub mod im2row;
+mod images_last;
 mod packed;
 mod sizes;
 mod weight;
 
 use crate::autograd::Var;
-use crate::gemm::MatrixMut;
+use crate::ops::images_last as order;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, AddScaled};
 use crate::{Shape, Tensor};
 pub use sizes::Conv2dOptions;
-use sizes::{BLOCK, Sizes};
+use sizes::Sizes;
 
 impl<'t> Var<'t> {
     /// Convolution of images `[n, c, h, w]` with filters `[oc, c / groups, kh, kw]` and an optional bias `[oc]`, to
@@ -57,73 +57,63 @@ impl<'t> Var<'t> {
         let (x, w) = (self.value(), weight.value().contiguous());
         let bias_value = bias.map(|bias| bias.value().contiguous());
         let sizes = Sizes::new(&x.shape(), &w.shape(), bias_value.as_ref().map(Tensor::shape), options);
-        let is_direct = direct::pays(&sizes);
-        let x = if is_direct { x.contiguous() } else { packed::padded(&x, &sizes) };
+        let is_images_last = images_last::pays(&sizes);
+        let padding = options.padding;
+        let x = if is_images_last { order::images_last(&x, padding) } else { packed::padded(&x, &sizes) };
 
         let output = sizes.grid.output;
-        let mut y = Tensor::empty([sizes.n, sizes.oc * sizes.groups, output.h, output.w]);
-        match y.numel() {
-            0 => {}
-            _ if is_direct => direct::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y),
-            _ => packed::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y),
-        }
+        let channels = sizes.oc * sizes.groups;
+        let y = if is_images_last {
+            let mut y = order::empty(sizes.n, channels, output);
+            images_last::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y);
+            y
+        } else {
+            let mut y = Tensor::empty([sizes.n, channels, output.h, output.w]);
+            if y.numel() > 0 {
+                packed::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y);
+            }
+            y
+        };
 
         let mut inputs = vec![self, weight];
         inputs.extend(bias);
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
         self.tape().record("conv2d", &inputs, y, move |dy, adjoints| {
-            let dy = dy.contiguous();
+            let dy = if is_images_last { order::images_last(&dy, 0.into()) } else { dy.contiguous() };
             if let Some(bias) = bias_id {
                 adjoints.add(bias, || conv2d_backward_bias(&dy, &sizes));
             }
             adjoints.add(w_id, || conv2d_backward_weight(&dy, &x, w.shape(), &sizes));
             adjoints.add(x_id, || {
-                let mut dx = Tensor::empty([sizes.n, sizes.c * sizes.groups, sizes.image.h, sizes.image.w]);
-                match dy.numel() {
-                    0 => dx.data_mut().fill(0.0),
-                    _ if is_direct => direct::backward_input(&dy, &w, &sizes, &mut dx),
-                    _ => packed::backward_input(&dy, &w, &sizes, &mut dx),
+                let (n, channels) = (sizes.n, sizes.c * sizes.groups);
+                if is_images_last {
+                    let mut dx = order::empty(n, channels, sizes.image);
+                    images_last::backward_input(&dy, &w, &sizes, &mut dx);
+                    dx
+                } else {
+                    let mut dx = Tensor::empty([n, channels, sizes.image.h, sizes.image.w]);
+                    match dy.numel() {
+                        0 => dx.data_mut().fill(0.0),
+                        _ => packed::backward_input(&dy, &w, &sizes, &mut dx),
+                    }
+                    dx
                 }
-                dx
             });
         })
     }
 }
 
-/// dW = Σ dy · patches: blocks of images one after the other, a block's images in one chain, or in sixteen partial sums
-/// (`weight.rs`).
+/// dW = Σ dy · patches: the sums of blocks, added in order.
 fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) -> Tensor {
-    let Sizes { n, oc, groups, ref grid, .. } = *sizes;
-    let (positions, taps) = (grid.positions(), grid.taps());
     let mut dw = Tensor::empty(shape);
-    if dw.numel() == 0 || n * positions == 0 {
+    if dw.numel() == 0 || dy.numel() == 0 {
         dw.data_mut().fill(0.0);
         return dw;
     }
-    let blocks = n.div_ceil(BLOCK);
-    // With few blocks, a task is some of the filters of one group instead of all.
-    let rows = oc.div_ceil(sizes.parts(oc, 16));
-    let mut sums = Tensor::empty([blocks, groups * oc, taps]);
-    let per_group = oc.div_ceil(rows);
-    let is_direct = direct::pays(sizes);
-    let tasks = MatrixMut::new(sums.data_mut(), blocks * groups * oc, taps);
-    parallel::for_each_part(tasks.split_groups(oc, rows), |index, mut sum| {
-        let (part, group) = (index % per_group, index / per_group % groups);
-        let block = index / per_group / groups;
-        let rows_here = sum.rows();
-        let images = block * BLOCK..n.min((block + 1) * BLOCK);
-        let at = |i: usize| (images.start + i) * groups + group;
-        let dy = |i: usize| {
-            &dy.data()[at(i) * sizes.output_group() + part * rows * positions..][..rows_here * positions]
-        };
-        if is_direct {
-            let image = |i: usize| sizes.image(x, at(i));
-            weight::gradient(images.len(), image, dy, rows_here, &sizes.unrolled, sum.as_slice_mut());
-        } else {
-            let image = |i: usize| &x.data()[at(i) * sizes.padded_group()..][..sizes.padded_group()];
-            packed::backward_weight((0..images.len()).map(|i| (image(i), dy(i))), sizes, sum);
-        }
-    });
+    let sums = match images_last::pays(sizes) {
+        true => weight::gradient(dy, x, sizes),
+        false => packed::backward_weight(dy, x, sizes),
+    };
     let size = dw.numel();
     let dw_data = dw.data_mut();
     dw_data.copy_from_slice(&sums.data()[..size]);
@@ -133,21 +123,26 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
     dw
 }
 
-/// dbias: the sum of every plane, planes of one channel added in the order of the images.
+/// dbias: the sum of every plane of an image, or of every row of all images; those of one channel added in order.
 fn conv2d_backward_bias(dy: &Tensor, sizes: &Sizes) -> Tensor {
-    let (oc, positions) = (sizes.oc * sizes.groups, sizes.grid.positions());
-    let mut sums = Tensor::empty([sizes.n, oc]);
-    let per_task = (slices::CHUNK / positions.max(1)).max(1);
+    let (oc, grid) = (sizes.oc * sizes.groups, &sizes.grid);
+    let is_images_last = images_last::pays(sizes);
+    let (count, length) = if is_images_last {
+        (oc * grid.output.h, grid.output.w * sizes.n)
+    } else {
+        (sizes.n * oc, grid.positions())
+    };
+    let mut sums = Tensor::empty([count]);
+    let per_task = (slices::CHUNK / length.max(1)).max(1);
     parallel::for_each_part(Chunks::new(sums.data_mut(), per_task), |task, sums| {
         for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = slices::sum(&dy.data()[(task * per_task + i) * positions..][..positions]);
+            *sum = slices::sum(&dy.memory()[(task * per_task + i) * length..][..length]);
         }
     });
     let mut dbias = Tensor::zeros([oc]);
-    for image in sums.data().chunks_exact(oc.max(1)) {
-        for (total, sum) in dbias.data_mut().iter_mut().zip(image) {
-            *total += *sum;
-        }
+    let totals = dbias.data_mut();
+    for (i, sum) in sums.data().iter().enumerate() {
+        totals[if is_images_last { i / grid.output.h } else { i % oc }] += *sum;
     }
     dbias
 }

@@ -9,17 +9,17 @@
 //! Images are padded by a copy first, which makes a patch a plain view. With few images, an image is cut into bands of positions, of
 //! filters or of channels, so that every thread has something to do.
 //!
-//! Next: `direct.rs`, the way for small images.
+//! Next: `../max_pool2d/mod.rs`.
 
 use super::im2col::{Patches, Taps, pad, scatter_add, unpad};
-use super::sizes::Sizes;
+use super::sizes::{BLOCK, Sizes};
 use crate::Tensor;
 use crate::gemm::{Matrix, MatrixMut, Packed, Start, multiply_block, pack_left, tile_rows};
 use crate::parallel::{self, Chunks, Scratch};
 
 /// The images with zeros around them; themselves where there is no padding.
 pub(super) fn padded(x: &Tensor, sizes: &Sizes) -> Tensor {
-    let padding = sizes.padding;
+    let padding = sizes.window.padding;
     let x = x.contiguous();
     if (padding.h, padding.w) == (0, 0) {
         return x;
@@ -71,23 +71,40 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
     }
 }
 
-/// dW of some filters over a block of images, each a padded image and its dy.
-pub(super) fn backward_weight<'a>(
-    images: impl Iterator<Item = (&'a [f32], &'a [f32])>,
-    sizes: &Sizes,
-    mut dw: MatrixMut,
-) {
-    let (filters, taps) = (dw.rows(), dw.cols());
-    for (i, (image, dy)) in images.enumerate() {
-        let dy = Matrix::new(dy, filters, sizes.grid.positions());
-        let start = if i == 0 { Start::Zero } else { Start::Accumulate };
-        multiply_block(start, &dy, &Taps { image, grid: &sizes.grid }, dw.block(0, 0, filters, taps));
-    }
+/// dW as `[blocks, groups · oc, taps]`, to be added over blocks of images; a block's images are one chain. `x` is padded.
+pub(super) fn backward_weight(dy: &Tensor, x: &Tensor, sizes: &Sizes) -> Tensor {
+    let Sizes { n, oc, groups, ref grid, .. } = *sizes;
+    let (positions, taps, blocks) = (grid.positions(), grid.taps(), n.div_ceil(BLOCK));
+    // With few blocks, a task is some of the filters of one group instead of all.
+    let rows = oc.div_ceil(sizes.parts(oc, 16));
+    let per_group = oc.div_ceil(rows);
+    let mut sums = Tensor::empty([blocks, groups * oc, taps]);
+    let tasks = MatrixMut::new(sums.data_mut(), blocks * groups * oc, taps);
+    parallel::for_each_part(tasks.split_groups(oc, rows), |task, mut dw| {
+        let (part, group) = (task % per_group, task / per_group % groups);
+        let first = task / per_group / groups * BLOCK;
+        let filters = dw.rows();
+        for image in first..n.min(first + BLOCK) {
+            let at = image * groups + group;
+            let dy = &dy.data()[at * sizes.output_group() + part * rows * positions..][..filters * positions];
+            let taps_of =
+                Taps { image: &x.data()[at * sizes.padded_group()..][..sizes.padded_group()], grid };
+            let start = if image == first { Start::Zero } else { Start::Accumulate };
+            multiply_block(
+                start,
+                &Matrix::new(dy, filters, positions),
+                &taps_of,
+                dw.block(0, 0, filters, taps),
+            );
+        }
+    });
+    sums
 }
 
 /// dx: Wᵀ dy has the shape of the patches, transposed; each element is added to the place in the image that it came from.
 pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &mut Tensor) {
-    let Sizes { n, c, oc, groups, image, padding, ref grid, .. } = *sizes;
+    let Sizes { n, c, oc, groups, image, ref grid, .. } = *sizes;
+    let padding = sizes.window.padding;
     let (positions, taps) = (grid.positions(), grid.taps());
     let plane = image.h * image.w;
     // A task is the channels of one group of one image; with few images, some of them.

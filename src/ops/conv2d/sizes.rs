@@ -1,9 +1,8 @@
 //! The sizes of a convolution: checked once, then handed to whoever does a part of the work.
 
 use super::im2col::Grid;
-use super::im2row::Unrolled;
+use crate::Shape;
 use crate::ops::window::{Pair, Window};
-use crate::{Shape, Tensor};
 
 /// How the filters move, each axis for itself; PyTorch's names and defaults.
 ///
@@ -45,14 +44,11 @@ pub(super) struct Sizes {
     pub c: usize,
     pub oc: usize,
     pub groups: usize,
-    pub kernel: Pair,
-    pub padding: Pair,
+    pub window: Window,
     /// Height and width of an image, without padding.
     pub image: Pair,
     /// The windows over the padded channels of one group.
     pub grid: Grid,
-    /// The channels of one group, unrolled along the kernel's columns.
-    pub unrolled: Unrolled,
 }
 
 impl Sizes {
@@ -79,20 +75,9 @@ impl Sizes {
         let window = Window::new((kh, kw)).stride(stride).padding(padding).dilation(dilation);
         let output = window.output("conv2d", (h, w));
         let padded = Pair { h: h + 2 * padding.h, w: w + 2 * padding.w };
-        let (image, kernel) = (Pair { h, w }, Pair { h: kh, w: kw });
+        let image = Pair { h, w };
         let grid = Grid::new(c, padded, output, &window);
-        let unrolled = Unrolled::new(c, image, output, &window);
-        Sizes { n, c, oc: oc / groups, groups, kernel, padding, image, grid, unrolled }
-    }
-
-    /// Elements of the channels of one group, without padding.
-    pub fn image_group(&self) -> usize {
-        self.c * self.image.h * self.image.w
-    }
-
-    /// The channels of one group of one image; `at` counts groups, then images.
-    pub fn image<'a>(&self, x: &'a Tensor, at: usize) -> &'a [f32] {
-        &x.data()[at * self.image_group()..][..self.image_group()]
+        Sizes { n, c, oc: oc / groups, groups, window, image, grid }
     }
 
     /// Elements of one padded image, all groups.

@@ -1,14 +1,14 @@
-//! The gradient of a convolution's weights without im2col: the gradient's planes against the unrolled image's stretches.
+//! The gradient of a convolution's weights without im2col: rows of dy against rows of the images.
 //!
-//! In an image unrolled along the kernel's columns ([`im2row`](super::im2row)), what tap q sees at all positions is one contiguous
-//! stretch, as dy of a filter is. So
+//! With [images last](crate::ops::images_last), what tap q sees at the positions of a row of the output, in all images, is one stretch of
+//! memory, as dy of a filter is. So
 //!
 //! ```text
-//! dW[o, q] = Σ_p dy[o][p] · stretch_q[p]
+//! dW[o, q] = Σ_y Σ_p dy[o, y][p] · stretch[q, y][p]        p = (x, n)
 //! ```
 //!
-//! is a dot product of two stretches of memory. Nothing is packed; sixteen positions are multiplied at a time. A tile of some filters by
-//! some taps is held in registers, each with sixteen partial sums, while all images of a block pass by:
+//! is a sum of dot products of stretches. Nothing is packed; sixteen products are added at a time. A tile of some filters by some taps is
+//! held in registers, each with sixteen partial sums, while a block of rows passes by:
 //!
 //! ```text
 //! 4 filters × 5 taps: 20 (sums) + 5 (image) + 1 (dy) = 26 of 32 vectors, 9 loads for 20 multiply-adds
@@ -16,53 +16,64 @@
 //! 2 filters × 2 taps:  4        + 2         + 1      =  7 of 8  (AVX2, NEON)
 //! ```
 //!
-//! The sum of an element is the same for every tile: sixteen partial sums over the positions of a block's images in order, folded in the
-//! fixed order.
+//! The sum of an element is the same for every tile: sixteen partial sums over a block of rows in order, folded in the fixed order, and the
+//! blocks' sums added in order.
 //!
 //! What this is not: GEMM, whose chains go along k one number at a time. `mod.rs` chooses by sizes alone, so the same layer always
 //! takes the same way. Next: `../max_pool2d.rs`.
 
-use super::im2row::Unrolled;
-use super::sizes::BLOCK;
+use super::sizes::Sizes;
+use crate::gemm::MatrixMut;
 use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
+use crate::{Tensor, parallel};
 
-/// dW of one group over a block of images. `image` and `dy` give, for each image of the block, its channels of the group and the gradients
-/// of the filters meant; `dw` is [filters, taps].
-pub(super) fn gradient<'a>(
-    count: usize,
-    image: impl Fn(usize) -> &'a [f32],
-    dy: impl Fn(usize) -> &'a [f32],
-    filters: usize,
-    unrolled: &Unrolled,
-    dw: &mut [f32],
-) {
-    let partials = filters * unrolled.offsets().len() * LANES;
-    let room = unrolled.size() + LANES;
-    let mut scratch = Scratch::new(partials + count * room);
-    let (partials, images) = scratch.split_at_mut(partials);
-    for (i, memory) in images.chunks_exact_mut(room).enumerate() {
-        unrolled.unroll(image(i), memory);
-    }
-    // At most BLOCK images.
-    let mut gradients: [&[f32]; BLOCK] = [&[]; BLOCK];
-    for (i, gradient) in gradients[..count].iter_mut().enumerate() {
-        *gradient = dy(i);
-    }
-    let (positions, offsets) = (unrolled.positions(), unrolled.offsets());
-    let block = Block { images, room, gradients: &gradients[..count], positions, filters, offsets };
-    dispatch(Correlate { block, partials: partials.as_chunks_mut().0, dw });
+/// Blocks of rows that are summed each by itself, for threads to share and for precision. Fewer where dW is large: every block has one.
+const BLOCKS: usize = 16;
+/// Elements of dW for all blocks.
+const SUMS: usize = 1 << 18;
+
+/// dW as `[blocks, groups · oc, taps]`, to be added over blocks. `x` is padded, and lies images last, as `dy` does.
+pub(super) fn gradient(dy: &Tensor, x: &Tensor, sizes: &Sizes) -> Tensor {
+    let Sizes { oc, groups, ref grid, .. } = *sizes;
+    let (taps, rows) = (grid.taps(), grid.output.h);
+    let blocks = (SUMS / (groups * oc * taps)).clamp(1, BLOCKS.min(rows));
+    let per_block = rows.div_ceil(blocks);
+    let blocks = rows.div_ceil(per_block);
+    // With few blocks, a task is some of the filters of one group instead of all.
+    let filters = oc.div_ceil(BLOCKS.div_ceil(blocks * groups)).next_multiple_of(4).min(oc);
+    let per_group = oc.div_ceil(filters);
+    let mut sums = Tensor::empty([blocks, groups * oc, taps]);
+    let tasks = MatrixMut::new(sums.data_mut(), blocks * groups * oc, taps);
+    let (dy, x) = (dy.memory(), x.memory());
+    parallel::for_each_part(tasks.split_groups(oc, filters), |task, mut dw| {
+        let (part, group) = (task % per_group, task / per_group % groups);
+        let first = task / per_group / groups * per_block;
+        let block = Block {
+            dy: &dy[(group * oc + part * filters) * grid.positions() * sizes.n..],
+            x: &x[group * sizes.padded_group() * sizes.n..],
+            filters: dw.rows(),
+            rows: (first, rows.min(first + per_block)),
+            sizes,
+        };
+        let dw = dw.as_slice_mut();
+        let mut partials = Scratch::new(dw.len() * LANES);
+        dispatch(Correlate { block, partials: partials.as_chunks_mut().0, dw });
+    });
+    sums
 }
 
-/// A block of unrolled images, and the gradients of their filters.
+/// Some filters of one group over a block of rows of the output.
 #[derive(Clone, Copy)]
 struct Block<'a> {
-    images: &'a [f32],
-    room: usize,
-    gradients: &'a [&'a [f32]],
-    positions: usize,
+    /// From the first of these filters on.
+    dy: &'a [f32],
+    /// The channels of the group, padded.
+    x: &'a [f32],
     filters: usize,
-    offsets: &'a [usize],
+    /// The first row, and the one behind the last.
+    rows: (usize, usize),
+    sizes: &'a Sizes,
 }
 
 struct Correlate<'a> {
@@ -101,12 +112,13 @@ impl Kernel for Correlate<'_> {
 
 #[inline(always)]
 fn all_tiles<I: Isa, const F: usize, const T: usize>(isa: I, block: Block, partials: &mut [[f32; LANES]]) {
-    let taps = block.offsets.len();
-    for filter in (0..block.filters).step_by(F) {
-        for tap in (0..taps).step_by(T) {
+    let offsets = block.sizes.grid.offsets();
+    let taps = offsets.len();
+    for tap in (0..taps).step_by(T) {
+        for filter in (0..block.filters).step_by(F) {
             // Behind the last filter or tap, the last one is computed again and not stored.
             let filters: [usize; F] = std::array::from_fn(|f| (filter + f).min(block.filters - 1));
-            let offsets: [usize; T] = std::array::from_fn(|t| block.offsets[(tap + t).min(taps - 1)]);
+            let offsets: [usize; T] = std::array::from_fn(|t| offsets[(tap + t).min(taps - 1)]);
             let sums = tile(isa, block, filters, offsets);
             for f in 0..F {
                 for t in 0..T {
@@ -126,39 +138,47 @@ fn tile<I: Isa, const F: usize, const T: usize>(
     filters: [usize; F],
     offsets: [usize; T],
 ) -> [[I::F32; T]; F] {
-    let Block { images, room, gradients, positions, .. } = block;
+    let Block { dy, x, rows, sizes, .. } = block;
+    let (n, grid, stride) = (sizes.n, &sizes.grid, sizes.window.stride);
+    let output = grid.output;
+    // Side by side in the image, positions make one run; with a larger stride each is a run of its own.
+    let (runs, positions) = if stride.w == 1 { (1, output.w) } else { (output.w, 1) };
+    let length = positions * n;
+    let (steps, rest) = (length / LANES, length % LANES);
     let mut sums = [[isa.splat(0.0); T]; F];
-    let (steps, rest) = (positions / LANES, positions % LANES);
-    for (image, gradient) in images.chunks_exact(room).zip(gradients) {
-        let mut planes = [&image[..0]; F];
-        for f in 0..F {
-            planes[f] = &gradient[filters[f] * positions..][..positions];
-        }
-        let mut stretches = [&image[..0]; T];
-        for t in 0..T {
-            stretches[t] = &image[offsets[t]..][..positions];
-        }
-        for step in 0..steps {
-            let mut seen = [isa.splat(0.0); T];
-            for t in 0..T {
-                seen[t] = isa.load(&stretches[t].as_chunks::<LANES>().0[step]);
-            }
+    for row in rows.0..rows.1 {
+        for run in 0..runs {
+            let mut gradients = [&dy[..0]; F];
             for f in 0..F {
-                let dy = isa.load(&planes[f].as_chunks::<LANES>().0[step]);
+                gradients[f] = &dy[(filters[f] * grid.positions() + row * output.w + run) * n..][..length];
+            }
+            let mut stretches = [&x[..0]; T];
+            for t in 0..T {
+                let from = offsets[t] + row * stride.h * grid.image.w + run * stride.w;
+                stretches[t] = &x[from * n..][..length];
+            }
+            for step in 0..steps {
+                let mut seen = [isa.splat(0.0); T];
                 for t in 0..T {
-                    sums[f][t] = dy.mul_add(seen[t], sums[f][t]);
+                    seen[t] = isa.load(&stretches[t].as_chunks::<LANES>().0[step]);
+                }
+                for f in 0..F {
+                    let dy = isa.load(&gradients[f].as_chunks::<LANES>().0[step]);
+                    for t in 0..T {
+                        sums[f][t] = dy.mul_add(seen[t], sums[f][t]);
+                    }
                 }
             }
-        }
-        if rest > 0 {
-            let mut seen = [isa.splat(0.0); T];
-            for t in 0..T {
-                seen[t] = isa.load_partial(&stretches[t][steps * LANES..], 0.0);
-            }
-            for f in 0..F {
-                let dy = isa.load_partial(&planes[f][steps * LANES..], 0.0);
+            if rest > 0 {
+                let mut seen = [isa.splat(0.0); T];
                 for t in 0..T {
-                    sums[f][t] = dy.mul_add(seen[t], sums[f][t]);
+                    seen[t] = isa.load_partial(&stretches[t][steps * LANES..], 0.0);
+                }
+                for f in 0..F {
+                    let dy = isa.load_partial(&gradients[f][steps * LANES..], 0.0);
+                    for t in 0..T {
+                        sums[f][t] = dy.mul_add(seen[t], sums[f][t]);
+                    }
                 }
             }
         }

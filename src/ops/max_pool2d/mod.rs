@@ -16,13 +16,22 @@
 //! dx, once each. Windows that overlap or leave gaps are scattered into a plane of zeros instead, which is small
 //! enough to stay in the cache while its windows are added.
 //!
-//! What this is not: `Tensor::max`, the maximum along an axis. Next: `avg_pool2d.rs`.
+//! Many images are worked on at once (`images_last.rs`); few go window by window, which is the definition, or, where windows are 2x2 and
+//! lie side by side, sixteen windows at a time (`two_by_two.rs`).
+//!
+//! What this is not: `Tensor::max`, the maximum along an axis. Reading order: this file, `two_by_two.rs`, `images_last.rs`. Next:
+//! `avg_pool2d.rs`.
 
+mod images_last;
+mod two_by_two;
+
+use super::images_last::FROM;
 use super::window::{Pair, Span, Window};
 use crate::parallel::{self, Chunks};
-use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch, slices::CHUNK};
+use crate::simd::{Isa, Lanes, dispatch, slices::CHUNK};
 use crate::tensor::buffer::Bytes;
 use crate::{Shape, Tensor, Var};
+use two_by_two::{TwoByTwoBackward, TwoByTwoForward};
 
 /// The geometry of a max pooling: PyTorch's (C++) options of the same name. A number or a pair is a kernel.
 ///
@@ -116,12 +125,15 @@ struct Planes {
     rows: Vec<Span>,
     columns: Vec<Span>,
     dilation: Pair,
+    window: Window,
     /// Planes per part of parallel work.
     per_chunk: usize,
     /// Whether every window is 2x2, and they lie side by side.
     two_by_two: bool,
     /// The bytes of a winner: 1, or 8 for windows of more than 256 places.
     winner_bytes: usize,
+    /// Whether all images are worked on at once.
+    is_images_last: bool,
 }
 
 impl Planes {
@@ -146,8 +158,10 @@ impl Planes {
             rows,
             columns,
             dilation: window.dilation,
+            window,
             per_chunk: (CHUNK / (h * w)).max(1),
             winner_bytes: if largest <= 256 { 1 } else { 8 },
+            is_images_last: n >= FROM && largest <= 256,
         }
     }
 
@@ -165,6 +179,9 @@ fn beats(new: f32, largest: f32) -> bool {
 
 /// The maxima and their winners.
 fn max_pool2d_forward(x: &Tensor, planes: &Planes) -> (Tensor, Bytes) {
+    if planes.is_images_last {
+        return images_last::forward(x, planes);
+    }
     let x = x.contiguous();
     let mut y = Tensor::empty(planes.output);
     let mut winners = Bytes::new(y.numel() * planes.winner_bytes);
@@ -209,6 +226,9 @@ fn forward_any(x: &[f32], y: &mut [f32], winners: &mut [u8], planes: &Planes) {
 
 /// dx: every dy where its winner is, zero elsewhere.
 fn max_pool2d_backward(dy: &Tensor, winners: &[u8], shape: Shape, planes: &Planes) -> Tensor {
+    if planes.is_images_last {
+        return images_last::backward(dy, winners, shape, planes);
+    }
     let dy = dy.contiguous();
     let mut dx = Tensor::empty(shape);
     let (pixels, windows) = (planes.h * planes.w, planes.windows());
@@ -245,55 +265,6 @@ fn backward_any(dy: &[f32], winners: &[u8], dx: &mut [f32], planes: &Planes) {
     }
 }
 
-/// 2x2 windows side by side, sixteen at a time: 32 numbers of two rows, parted into even and odd columns.
-///
-/// A row of LeNet's images has 12 or 4 windows, fewer than the lanes. So a vector reads on into the next row, and
-/// writes on into the next row of the output, which is written later, over what is wrong there. Only at the end
-/// of a chunk, where there is nothing to run on into, do windows come one by one.
-struct TwoByTwoForward<'a> {
-    x: &'a [f32],
-    y: &'a mut [f32],
-    winners: &'a mut [u8],
-    planes: &'a Planes,
-}
-
-impl Kernel for TwoByTwoForward<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let TwoByTwoForward { x, y, winners, planes } = self;
-        let (h, w, oh, ow) = (planes.h, planes.w, planes.rows.len(), planes.columns.len());
-        // Winners are chosen and moved as the bits of whole numbers; nothing is computed with them.
-        let [zero, one, two] = [0, 1, 2].map(|n| isa.splat(f32::from_bits(n)));
-        for row in 0..y.len() / ow {
-            let input = (row / oh * h + row % oh * 2) * w;
-            for j in (0..ow).step_by(LANES) {
-                let (from, to) = (input + 2 * j, row * ow + j);
-                if from + w + 2 * LANES > x.len() || to + LANES > y.len() {
-                    for to in to..to + LANES.min(ow - j) {
-                        let from = input + 2 * (to - row * ow);
-                        (y[to], winners[to]) =
-                            largest_of_four([x[from], x[from + 1], x[from + w], x[from + w + 1]]);
-                    }
-                    continue;
-                }
-                let (top, bottom) = (lanes_at(x, from), lanes_at(x, from + w));
-                let (top_next, bottom_next) = (lanes_at(x, from + LANES), lanes_at(x, from + w + LANES));
-                let (left, right) = isa.load(top).deinterleave(isa.load(top_next));
-                let top = larger::<I>((left, zero), (right, one));
-                let (left, right) = isa.load(bottom).deinterleave(isa.load(bottom_next));
-                let bottom = larger::<I>((left, zero), (right, one));
-                // Left or right in the first bit, top or bottom in the second.
-                let (largest, winner) = larger::<I>(top, (bottom.0, bottom.1.or(two)));
-                largest.store(lanes_at_mut(y, to));
-                for (byte, winner) in lanes_at_mut(winners, to).iter_mut().zip(winner.to_array()) {
-                    *byte = winner.to_bits() as u8;
-                }
-            }
-        }
-    }
-}
-
 /// `new` in the lanes where its number beats the other's, by the rule of [`beats`]; numbers with their places.
 #[inline(always)]
 fn larger<I: Isa>(old: (I::F32, I::F32), new: (I::F32, I::F32)) -> (I::F32, I::F32) {
@@ -302,74 +273,4 @@ fn larger<I: Isa>(old: (I::F32, I::F32), new: (I::F32, I::F32)) -> (I::F32, I::F
         new.0.where_eq(new.0, new.0.where_gt(old.0, yes, no), yes)
     };
     (choose(new.0, old.0), choose(new.1, old.1))
-}
-
-#[inline(always)]
-fn largest_of_four(values: [f32; 4]) -> (f32, u8) {
-    let (mut largest, mut winner) = (values[0], 0);
-    for (number, value) in (0..).zip(values).skip(1) {
-        if beats(value, largest) {
-            (largest, winner) = (value, number);
-        }
-    }
-    (largest, winner)
-}
-
-#[inline(always)]
-fn lanes_at<T>(slice: &[T], at: usize) -> &[T; LANES] {
-    &slice[at..].as_chunks().0[0]
-}
-
-#[inline(always)]
-fn lanes_at_mut<T>(slice: &mut [T], at: usize) -> &mut [T; LANES] {
-    &mut slice[at..].as_chunks_mut().0[0]
-}
-
-/// The adjoint of [`TwoByTwoForward`], row by row of dx, running on into the next row in the same way.
-struct TwoByTwoBackward<'a> {
-    dy: &'a [f32],
-    winners: &'a [u8],
-    dx: &'a mut [f32],
-    planes: &'a Planes,
-}
-
-impl Kernel for TwoByTwoBackward<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let TwoByTwoBackward { dy, winners, dx, planes } = self;
-        let (h, w, oh, ow) = (planes.h, planes.w, planes.rows.len(), planes.columns.len());
-        let zero = isa.splat(0.0);
-        for row in 0..dx.len() / w {
-            let (plane, i) = (row / h, row % h);
-            if i == 2 * oh {
-                dx[row * w..][..w].fill(0.0); // the last of an odd number of rows lies in no window
-                continue;
-            }
-            // The numbers of a window's left and right place in this row.
-            let (left, right) = (i % 2 * 2, i % 2 * 2 + 1);
-            for j in (0..ow).step_by(LANES) {
-                let (from, to) = ((plane * oh + i / 2) * ow + j, row * w + 2 * j);
-                if from + LANES > dy.len() || to + 2 * LANES > dx.len() {
-                    for k in 0..LANES.min(ow - j) {
-                        let winner = usize::from(winners[from + k]);
-                        dx[to + 2 * k] = if winner == left { dy[from + k] } else { 0.0 };
-                        dx[to + 2 * k + 1] = if winner == right { dy[from + k] } else { 0.0 };
-                    }
-                    continue;
-                }
-                let mut winner = [0.0; LANES];
-                for (number, &byte) in winner.iter_mut().zip(lanes_at(winners, from)) {
-                    *number = f32::from(byte);
-                }
-                let (dy, winner) = (isa.load(lanes_at(dy, from)), isa.load(&winner));
-                let even = winner.where_eq(isa.splat(left as f32), dy, zero);
-                let odd = winner.where_eq(isa.splat(right as f32), dy, zero);
-                let (first, last) = even.interleave(odd);
-                first.store(lanes_at_mut(dx, to));
-                last.store(lanes_at_mut(dx, to + LANES));
-            }
-            dx[row * w + 2 * ow..(row + 1) * w].fill(0.0);
-        }
-    }
 }

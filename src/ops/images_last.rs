@@ -1,0 +1,131 @@
+//! Images last: a batch of images in the memory order `[c, h, w, n]`, the same pixel of all images side by side.
+//!
+//! ```text
+//! x[n, c, y, x]  lies at  ((c · h + y) · w + x) · n_total + n
+//! ```
+//!
+//! A small image has few channels and short rows, of which sixteen lanes make poor use; a batch has hundreds of images, and every image
+//! is treated alike. With the images innermost, whatever an op does to a window of pixels it does to long contiguous vectors: pooling
+//! never shuffles lanes, and a convolution's tap is one stretch of memory, so that im2col needs no copy at all. (cuda-convnet's order,
+//! Krizhevsky 2012; PyTorch's `channels_last` is the other one.)
+//!
+//! The order is only a matter of strides: such a tensor still has the shape `[n, c, h, w]`, element-wise ops keep its order
+//! (`broadcast.rs`), and flattening it to `[n, features]` is a view, on which linear layers work as they would on a transpose.
+//!
+//! What this is not: an op. Next: `window.rs`.
+
+use super::window::Pair;
+use crate::Tensor;
+use crate::parallel::{self, Chunks};
+use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
+
+/// From how many images on conv2d, pooling and batch norm work in this order. With fewer, the lanes of a vector would be empty.
+pub const FROM: usize = LANES;
+
+/// Images `[n, c, h, w]` of unspecified pixels, lying images last.
+pub(crate) fn empty(n: usize, c: usize, size: Pair) -> Tensor {
+    Tensor::empty([c, size.h, size.w, n]).permute(&[3, 0, 1, 2])
+}
+
+/// Whether images `[n, c, h, w]` lie images last.
+pub(crate) fn is_images_last(x: &Tensor) -> bool {
+    x.permute(&[1, 2, 3, 0]).is_contiguous()
+}
+
+/// The images with zeros around them, lying images last; themselves where they do already and there is no padding.
+pub(crate) fn images_last(x: &Tensor, padding: Pair) -> Tensor {
+    let unpadded = (padding.h, padding.w) == (0, 0);
+    if unpadded && is_images_last(x) {
+        return x.clone();
+    }
+    let [n, c, h, w] = std::array::from_fn(|axis| x.shape()[axis]);
+    let size = Pair { h: h + 2 * padding.h, w: w + 2 * padding.w };
+    let mut result = empty(n, c, size);
+    if result.numel() == 0 {
+        return result;
+    }
+    let is_moved_only = is_images_last(x);
+    let x = if is_moved_only { x.clone() } else { x.contiguous() };
+    // A task is one row of the result: w pixels, n images each.
+    parallel::for_each_part(Chunks::new(result.memory_mut(), size.w * n), |at, row| {
+        let (channel, y) = (at / size.h, at % size.h);
+        if !(padding.h..padding.h + h).contains(&y) {
+            return row.fill(0.0);
+        }
+        let (before, row) = row.split_at_mut(padding.w * n);
+        let (row, behind) = row.split_at_mut(w * n);
+        before.fill(0.0);
+        behind.fill(0.0);
+        let first = (channel * h + y - padding.h) * w;
+        match is_moved_only {
+            true => row.copy_from_slice(&x.memory()[first * n..][..w * n]),
+            false => dispatch(Transpose { from: &x.data()[first..], step: c * h * w, width: w, to: row, n }),
+        }
+    });
+    result
+}
+
+/// `to[x][i] = from[i * step + x]`, for `n` images and `width` pixels: sixteen by sixteen at a time, in registers.
+struct Transpose<'a> {
+    from: &'a [f32],
+    step: usize,
+    width: usize,
+    to: &'a mut [f32],
+    n: usize,
+}
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Transpose { from, step, width, to, n } = self;
+        for image in (0..n).step_by(LANES) {
+            let images = LANES.min(n - image);
+            for x in (0..width).step_by(LANES) {
+                let pixels = LANES.min(width - x);
+                let mut block = [isa.splat(0.0); LANES];
+                for (i, vector) in block[..images].iter_mut().enumerate() {
+                    let row = &from[(image + i) * step + x..];
+                    // What lies behind the row goes into columns that are not stored.
+                    *vector = match row.first_chunk::<LANES>() {
+                        Some(row) => isa.load(row),
+                        None => isa.load_partial(&row[..pixels], 0.0),
+                    };
+                }
+                let columns = I::F32::transpose(block);
+                for (i, column) in columns[..pixels].iter().enumerate() {
+                    let to = &mut to[(x + i) * n + image..][..images];
+                    match to.first_chunk_mut::<LANES>() {
+                        Some(to) => column.store(to),
+                        None => column.store_partial(to),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pixel_goes_to_its_place() {
+        for [n, c, h, w] in [[1, 1, 1, 1], [3, 2, 4, 5], [16, 1, 2, 16], [19, 3, 5, 35], [33, 2, 3, 17]] {
+            let x = Tensor::arange(n * c * h * w).reshape([n, c, h, w]);
+            let other = x.permute(&[2, 0, 3, 1]).contiguous().permute(&[1, 3, 0, 2]);
+            let already = images_last(&x, 0.into());
+            for source in [&x, &other, &already] {
+                let moved = images_last(source, 0.into());
+                assert!(is_images_last(&moved));
+                assert_eq!(moved.to_vec(), x.to_vec());
+                let padded = images_last(source, (1, 2).into());
+                assert_eq!(padded.shape(), [n, c, h + 2, w + 4]);
+                assert_eq!(padded.slice(2, 1..h + 1).slice(3, 2..w + 2).to_vec(), x.to_vec());
+            }
+            let ones = images_last(&Tensor::ones([n, c, h, w]), (1, 2).into());
+            assert_eq!(ones.sum().item(), (n * c * h * w) as f32, "zeros around");
+        }
+    }
+}

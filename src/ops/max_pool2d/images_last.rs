@@ -1,0 +1,232 @@
+//! Max pooling of many images at once, innermost in memory: windows of any geometry without shuffling a lane.
+//!
+//! With [images last](crate::ops::images_last), a place of a window is a stretch of as many numbers as there are images, and so is its
+//! maximum. Forward goes through a window's places, sixteen images at a time. Backward goes through the pixels and *gathers*: each takes the
+//! gradient of every window that saw it, in the images in which it won.
+//!
+//! Passes over memory: as the header of `mod.rs` counts them; a 2x2 window's dy and winners are read four times, from the first-level cache.
+//!
+//! Next: `../avg_pool2d.rs`.
+
+use super::{Planes, larger};
+use crate::ops::images_last;
+use crate::ops::window::{Axis, Pair, Seen};
+use crate::parallel::{self, Chunks};
+use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
+use crate::tensor::buffer::Bytes;
+use crate::{Shape, Tensor};
+
+/// The maxima and their winners, both images last.
+pub(super) fn forward(x: &Tensor, planes: &Planes) -> (Tensor, Bytes) {
+    let x = images_last::images_last(x, 0.into());
+    let [n, c, oh, ow] = std::array::from_fn(|axis| planes.output[axis]);
+    let mut y = images_last::empty(n, c, Pair { h: oh, w: ow });
+    let mut winners = Bytes::new(y.numel());
+    let parts = (Chunks::new(y.memory_mut(), ow * n), Chunks::new(&mut winners, ow * n));
+    parallel::for_each_part(parts, |at, (y, winners)| {
+        let plane = planes.h * planes.w * n;
+        let x = &x.memory()[at / oh * plane..][..plane];
+        dispatch(Forward { x, y, winners, planes, n, row: at % oh });
+    });
+    (y, winners)
+}
+
+/// dx, images last.
+pub(super) fn backward(dy: &Tensor, winners: &[u8], shape: Shape, planes: &Planes) -> Tensor {
+    let dy = images_last::images_last(dy, 0.into());
+    let [n, c, h, w] = std::array::from_fn(|axis| shape[axis]);
+    let (across, down) = (planes.window.columns(), planes.window.rows());
+    let columns: Vec<Vec<Seen>> = (0..w).map(|x| seen(across, x, planes.columns.len(), w)).collect();
+    let mut dx = images_last::empty(n, c, Pair { h, w });
+    parallel::for_each_part(Chunks::new(dx.memory_mut(), w * n), |at, dx| {
+        let plane = planes.windows() * n;
+        let first = at / h * plane;
+        let (dy, winners) = (&dy.memory()[first..][..plane], &winners[first..][..plane]);
+        let rows = seen(down, at % h, planes.rows.len(), h);
+        dispatch(Backward { dy, winners, dx, planes, n, rows: &rows, columns: &columns });
+    });
+    dx
+}
+
+/// By which windows one of `size` places is seen, with its number among the real places of each in place of the tap.
+fn seen(axis: Axis, place: usize, windows: usize, size: usize) -> Vec<Seen> {
+    let number = |seen: Seen| Seen { tap: seen.tap - axis.taps(seen.window, size).start, ..seen };
+    axis.seen(place, windows).into_iter().map(number).collect()
+}
+
+/// One row of windows of one channel.
+struct Forward<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
+    winners: &'a mut [u8],
+    planes: &'a Planes,
+    n: usize,
+    row: usize,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Forward { x, y, winners, planes, n, row } = self;
+        let (rows, dilation) = (planes.rows[row], planes.dilation);
+        let outputs = y.chunks_exact_mut(n).zip(winners.chunks_exact_mut(n));
+        for (columns, (y, winners)) in planes.columns.iter().zip(outputs) {
+            if rows.len == 0 || columns.len == 0 {
+                y.fill(f32::NEG_INFINITY);
+                winners.fill(0);
+                continue;
+            }
+            let place = |i: usize, j: usize| {
+                let (row, column) = (rows.first + i * dilation.h, columns.first + j * dilation.w);
+                &x[(row * planes.w + column) * n..][..n]
+            };
+            // Four places are what most windows have: their stretches stay at hand.
+            if (rows.len, columns.len) == (2, 2) {
+                largest_of(isa, [place(0, 0), place(0, 1), place(1, 0), place(1, 1)], y, winners);
+                continue;
+            }
+            y.copy_from_slice(place(0, 0));
+            winners.fill(0);
+            for number in 1..rows.len * columns.len {
+                let challenger = place(number / columns.len, number % columns.len);
+                challenge(isa, challenger, number, y, winners);
+            }
+        }
+    }
+}
+
+/// The largest of four, image by image, and its number.
+#[inline(always)]
+fn largest_of<I: Isa>(isa: I, places: [&[f32]; 4], y: &mut [f32], winners: &mut [u8]) {
+    let chunks = y.chunks_mut(LANES).zip(winners.chunks_mut(LANES));
+    for (i, (y, winners)) in chunks.enumerate() {
+        let mut best = (load(isa, &places[0][i * LANES..]), isa.splat(0.0));
+        for (number, place) in places.iter().enumerate().skip(1) {
+            // Winners are chosen and moved as the bits of whole numbers; nothing is computed with them.
+            let challenger = (load(isa, &place[i * LANES..]), isa.splat(f32::from_bits(number as u32)));
+            best = larger::<I>(best, challenger);
+        }
+        store(best.0, y);
+        store_bytes(best.1, winners);
+    }
+}
+
+/// Puts one more place of the windows beside the largest so far.
+#[inline(always)]
+fn challenge<I: Isa>(isa: I, place: &[f32], number: usize, y: &mut [f32], winners: &mut [u8]) {
+    let number = isa.splat(f32::from_bits(number as u32));
+    let chunks = y.chunks_mut(LANES).zip(winners.chunks_mut(LANES));
+    for ((y, winners), place) in chunks.zip(place.chunks(LANES)) {
+        let old = (load(isa, y), load_bytes(isa, winners, |byte| f32::from_bits(u32::from(byte))));
+        let best = larger::<I>(old, (load(isa, place), number));
+        store(best.0, y);
+        store_bytes(best.1, winners);
+    }
+}
+
+/// One row of pixels of one channel.
+struct Backward<'a> {
+    dy: &'a [f32],
+    winners: &'a [u8],
+    dx: &'a mut [f32],
+    planes: &'a Planes,
+    n: usize,
+    rows: &'a [Seen],
+    columns: &'a [Vec<Seen>],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Backward { dy, winners, dx, planes, n, rows, columns } = self;
+        for (columns, dx) in columns.iter().zip(dx.chunks_exact_mut(n)) {
+            let mut is_first = true;
+            for row in rows {
+                for column in columns {
+                    // The pixel's number among the real places of the window.
+                    let number = row.tap * planes.columns[column.window].len + column.tap;
+                    let at = (row.window * planes.columns.len() + column.window) * n;
+                    let (dy, winners) = (&dy[at..][..n], &winners[at..][..n]);
+                    if is_first {
+                        take(isa, dy, winners, number, dx, |_, taken| taken);
+                    } else {
+                        take(isa, dy, winners, number, dx, |before, taken| before + taken);
+                    }
+                    is_first = false;
+                }
+            }
+            if is_first {
+                dx.fill(0.0); // no window sees this pixel
+            }
+        }
+    }
+}
+
+/// Adds dy to dx in the images in which the pixel of this number won.
+#[inline(always)]
+fn take<I: Isa>(
+    isa: I,
+    dy: &[f32],
+    winners: &[u8],
+    number: usize,
+    dx: &mut [f32],
+    add: impl Fn(I::F32, I::F32) -> I::F32,
+) {
+    let (number, zero) = (isa.splat(number as f32), isa.splat(0.0));
+    let given = dy.chunks(LANES).zip(winners.chunks(LANES));
+    for (dx, (dy, winners)) in dx.chunks_mut(LANES).zip(given) {
+        let winner = load_bytes(isa, winners, f32::from);
+        let taken = winner.where_eq(number, load(isa, dy), zero);
+        store(add(load(isa, dx), taken), dx);
+    }
+}
+
+/// Up to sixteen numbers.
+#[inline(always)]
+fn load<I: Isa>(isa: I, from: &[f32]) -> I::F32 {
+    match from.first_chunk::<LANES>() {
+        Some(full) => isa.load(full),
+        None => isa.load_partial(from, 0.0),
+    }
+}
+
+#[inline(always)]
+fn store(vector: impl Lanes, to: &mut [f32]) {
+    match to.first_chunk_mut::<LANES>() {
+        Some(full) => vector.store(full),
+        None => vector.store_partial(to),
+    }
+}
+
+/// Up to sixteen bytes, each as a number or as the bits of one.
+#[inline(always)]
+fn load_bytes<I: Isa>(isa: I, from: &[u8], number: impl Fn(u8) -> f32) -> I::F32 {
+    let mut numbers = [0.0; LANES];
+    match from.first_chunk::<LANES>() {
+        Some(full) => numbers = full.map(number),
+        None => {
+            for (to, &byte) in numbers.iter_mut().zip(from) {
+                *to = number(byte);
+            }
+        }
+    }
+    isa.load(&numbers)
+}
+
+/// Up to sixteen bytes, from the bits of whole numbers.
+#[inline(always)]
+fn store_bytes(vector: impl Lanes, to: &mut [u8]) {
+    let numbers = vector.to_array();
+    match to.first_chunk_mut::<LANES>() {
+        Some(full) => *full = numbers.map(|number| number.to_bits() as u8),
+        None => {
+            for (to, number) in to.iter_mut().zip(numbers) {
+                *to = number.to_bits() as u8;
+            }
+        }
+    }
+}
