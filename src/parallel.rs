@@ -22,10 +22,12 @@ use std::thread::JoinHandle;
 #[derive(Default)]
 struct State {
     job: Option<Job>,
-    /// Workers that are inside the job.
-    active: usize,
     /// Workers with a number from here on leave.
     workers_wanted: usize,
+    /// Workers that wait on `wake`. Telling nobody costs a system call, too.
+    sleeping: usize,
+    /// Whether the caller waits on `left`.
+    caller_sleeps: bool,
 }
 
 /// A borrowed closure and its counter. The lifetime is erased; `run_on_pool` argues why that is sound.
@@ -42,6 +44,8 @@ struct Shared {
     state: Mutex<State>,
     /// Counts jobs, so that workers can wait for the next one without the lock.
     announced: AtomicU64,
+    /// Workers that are inside the job. Goes up only under the lock, while there is a job.
+    active: AtomicUsize,
     wake: Condvar,
     left: Condvar,
 }
@@ -59,9 +63,9 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How often a worker looks for the next job before it sleeps: some tens of microseconds, about the gap between
-/// two ops of a training step.
-const SPINS: usize = 2_000;
+/// How often a worker looks for the next job before it sleeps: a hundred microseconds or two, longer than any gap between the
+/// ops of a training step. Waking up takes about as long.
+const SPINS: usize = 10_000;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Closures run outside the locks, so a poisoned lock guards whole data.
@@ -96,8 +100,11 @@ pub fn requested_threads() -> Result<usize, String> {
 /// More threads than this are refused.
 pub const MAX_THREADS: usize = 1024;
 
+/// Asked once: on Linux the answer takes reading files.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS))
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES
+        .get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS)))
 }
 
 /// How many threads work on an op, the calling one included.
@@ -166,33 +173,34 @@ fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
     start_missing_workers(pool);
 
     let work: &(dyn Fn() + Sync) = &take_parts;
-    // Workers reach the closure only through `state.job`, and count themselves in `state.active` under the same lock. Below, the
+    // Workers reach the closure only through `state.job`, and count themselves in `active` under the same lock. Below, the
     // job is removed and `active` waited down to zero before `take_parts` and what it borrows go out of scope, and nothing in
     // between unwinds.
     type Work<'a> = dyn Fn() + Sync + 'a;
     // SAFETY: only the lifetime is changed, and by the above the closure outlives its last use.
     let work: *const Work = unsafe { std::mem::transmute::<&Work, &Work<'static>>(work) };
-    lock(&pool.shared.state).job = Some(Job { work });
-    pool.shared.announced.fetch_add(1, Ordering::Release);
-    pool.shared.wake.notify_all();
+    let shared = &*pool.shared;
+    let mut state = lock(&shared.state);
+    state.job = Some(Job { work });
+    shared.announced.fetch_add(1, Ordering::Release);
+    if state.sleeping > 0 {
+        shared.wake.notify_all();
+    }
+    drop(state);
 
     take_parts();
 
-    let mut state = lock(&pool.shared.state);
-    state.job = None;
+    lock(&shared.state).job = None;
     // The others are on their last parts: look for a moment before sleeping.
-    for _ in 0..SPINS {
-        if state.active == 0 {
-            break;
+    let is_done = || shared.active.load(Ordering::Acquire) == 0;
+    if !spin_until(is_done) {
+        let mut state = lock(&shared.state);
+        state.caller_sleeps = true;
+        while !is_done() {
+            state = shared.left.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-        drop(state);
-        std::hint::spin_loop();
-        state = lock(&pool.shared.state);
+        state.caller_sleeps = false;
     }
-    while state.active > 0 {
-        state = pool.shared.left.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-    }
-    drop(state);
     if let Some(payload) = lock(&panic).take() {
         resume_unwind(payload);
     }
@@ -219,34 +227,42 @@ fn start_missing_workers(pool: &Pool) {
 fn work_forever(shared: &Shared, number: usize) {
     let mut seen = 0;
     loop {
+        let is_news = || shared.announced.load(Ordering::Acquire) != seen;
         // Spinning pays only where every thread has a core of its own.
         if threads() <= cores() {
-            for _ in 0..SPINS {
-                if shared.announced.load(Ordering::Acquire) != seen {
-                    break;
-                }
-                std::hint::spin_loop();
-            }
+            spin_until(is_news);
         }
         let mut state = lock(&shared.state);
-        while shared.announced.load(Ordering::Acquire) == seen && number < state.workers_wanted {
+        while !is_news() && number < state.workers_wanted {
+            state.sleeping += 1;
             state = shared.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state.sleeping -= 1;
         }
         if number >= state.workers_wanted {
             return;
         }
         seen = shared.announced.load(Ordering::Acquire);
         let Some(job) = state.job else { continue };
-        state.active += 1;
+        shared.active.fetch_add(1, Ordering::Relaxed);
         drop(state);
         // SAFETY: this worker is counted in `active`, so `run_on_pool` keeps the closure alive.
         unsafe { (*job.work)() };
-        let mut state = lock(&shared.state);
-        state.active -= 1;
-        if state.active == 0 {
+        // Release: what this worker has written is seen by the caller that finds nobody active.
+        if shared.active.fetch_sub(1, Ordering::Release) == 1 && lock(&shared.state).caller_sleeps {
             shared.left.notify_one();
         }
     }
+}
+
+/// Looks for a while; gives back whether it came true.
+fn spin_until(is_true: impl Fn() -> bool) -> bool {
+    for _ in 0..SPINS {
+        if is_true() {
+            return true;
+        }
+        std::hint::spin_loop();
+    }
+    false
 }
 
 /// The values of `work(0)` … `work(count - 1)`, in that order.
