@@ -3,12 +3,19 @@
 //! `cargo bench --bench conv`; what stands behind the name of a case: f forward, fb forward and backward, * without the gradient of the
 //! images, which a first layer does not need.
 
+mod given_gradient;
 mod harness;
 
-use harness::{Case, Options};
-use tapegrad::ops::conv2d::Conv2dOptions;
-use tapegrad::{Tape, Tensor, parallel};
+use std::hint::black_box;
+use std::process::ExitCode;
 
+use given_gradient::given_gradient;
+use harness::{Case, Work};
+use tapegrad::nn::Init;
+use tapegrad::ops::conv2d::Conv2dOptions;
+use tapegrad::{Tape, Tensor};
+
+#[derive(Clone, Copy)]
 struct Shape {
     n: usize,
     c: usize,
@@ -31,57 +38,63 @@ const SHAPES: [Shape; 8] = [
     Shape { n: 16, c: 512, size: 7, oc: 512, k: 3, stride: 1, padding: 1, first: false },
 ];
 
-fn main() {
-    let options = Options::from_args();
-    let most = parallel::threads();
-    for threads in [1, 2] {
-        if threads <= most {
-            parallel::set_threads(threads);
-            harness::run(&options, threads, SHAPES.iter().flat_map(cases).collect());
-        }
+fn main() -> ExitCode {
+    harness::main("conv", SHAPES.into_iter().flat_map(|shape| [forward(shape), both(shape)]).collect())
+}
+
+impl Shape {
+    fn name(&self) -> String {
+        let Shape { n, c, size, oc, k, stride, padding, .. } = self;
+        format!("{n}, {c}, {size}x{size} -> {oc}, k{k}, s{stride}, p{padding}")
+    }
+
+    fn out(&self) -> usize {
+        (self.size + 2 * self.padding - self.k) / self.stride + 1
+    }
+
+    /// The work of this many passes: forward, the filters' gradient, the images' gradient.
+    fn work(&self, passes: usize) -> Work {
+        let Shape { n, c, oc, k, .. } = self;
+        let flop = passes * 2 * n * oc * self.out() * self.out() * c * k * k;
+        Work { flop: Some(flop as f64), ..Work::default() }
+    }
+
+    fn options(&self) -> Conv2dOptions {
+        Conv2dOptions { stride: self.stride.into(), padding: self.padding.into(), ..Conv2dOptions::default() }
+    }
+
+    /// Images, filters and bias.
+    fn inputs(&self) -> [Tensor; 3] {
+        let Shape { n, c, size, oc, k, .. } = *self;
+        [numbers([n, c, size, size]), numbers([oc, c, k, k]), Tensor::zeros([oc])]
     }
 }
 
-/// Numbers between -1 and 1 without a pattern.
 fn numbers(shape: [usize; 4]) -> Tensor {
-    let mut tensor = Tensor::empty(shape);
-    for (i, value) in tensor.data_mut().iter_mut().enumerate() {
-        *value = ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
-    }
-    tensor
+    Init::new(0).uniform(shape, -1.0, 1.0)
 }
 
-fn cases(shape: &Shape) -> [Case; 2] {
-    let &Shape { n, c, size, oc, k, stride, padding, first } = shape;
-    let options =
-        Conv2dOptions { stride: stride.into(), padding: padding.into(), ..Conv2dOptions::default() };
-    let out = (size + 2 * padding - k) / stride + 1;
-    let flop = (2 * n * oc * out * out * c * k * k) as f64;
-    let (x, w, b) = (numbers([n, c, size, size]), numbers([oc, c, k, k]), Tensor::zeros([oc]));
-    let dy = numbers([n, oc, out, out]);
-    let name = format!("{n}, {c}, {size}x{size} -> {oc}, k{k}, s{stride}, p{padding}");
+fn forward(shape: Shape) -> Case {
+    Case::new(format!("{}: f", shape.name()), shape.work(1), move || {
+        let ([x, w, b], options) = (shape.inputs(), shape.options());
+        move || {
+            let tape = Tape::inference();
+            let y = tape.input(&x).conv2d(tape.input(&w), Some(tape.input(&b)), &options);
+            black_box(y.value());
+        }
+    })
+}
 
-    let (images, filters, bias) = (x.clone(), w.clone(), b.clone());
-    let forward = move || {
-        let tape = Tape::inference();
-        let y = tape.input(&images).conv2d(tape.input(&filters), Some(tape.input(&bias)), &options);
-        std::hint::black_box(y.value());
-    };
-    let both = move || {
-        let tape = Tape::training();
-        let images = if first { tape.input(&x) } else { tape.variable(&x) };
-        let y = images.conv2d(tape.variable(&w), Some(tape.variable(&b)), &options);
-        // An op whose gradient by y is dy, for nothing: a real loss would be measured along with the convolution.
-        let (output, given) = (y.id(), dy.clone());
-        let loss = tape.record("given_gradient", &[y], Tensor::scalar(0.0), move |_, adjoints| {
-            adjoints.add(output, || given);
-        });
-        std::hint::black_box(loss.backward());
-    };
-    let passes = if first { 2.0 } else { 3.0 };
-    let mark = if first { "*" } else { "" };
-    [
-        Case { name: format!("{name}: f"), flop, run: Box::new(forward) },
-        Case { name: format!("{name}: fb{mark}"), flop: passes * flop, run: Box::new(both) },
-    ]
+fn both(shape: Shape) -> Case {
+    let (mark, passes) = if shape.first { ("*", 2) } else { ("", 3) };
+    Case::new(format!("{}: fb{mark}", shape.name()), shape.work(passes), move || {
+        let ([x, w, b], options) = (shape.inputs(), shape.options());
+        let dy = numbers([shape.n, shape.oc, shape.out(), shape.out()]);
+        move || {
+            let tape = Tape::training();
+            let images = if shape.first { tape.input(&x) } else { tape.variable(&x) };
+            let y = images.conv2d(tape.variable(&w), Some(tape.variable(&b)), &options);
+            black_box(given_gradient(y, &dy).backward());
+        }
+    })
 }

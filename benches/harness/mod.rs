@@ -1,156 +1,159 @@
-//! Measuring, with std alone: rounds that alternate between the cases, medians, and the peak to compare with.
+//! The harness of the benches, with std and this crate alone: the command line, rounds of measuring, a table, baselines.
 //!
 //! Machines are shared and their speed drifts, so cases are not measured one after the other but in turn, round after round, and each is
 //! judged by its median. The smallest and largest time stand beside it: a wide spread says that the machine was busy.
+//!
+//! Reading order: `case.rs` (what is measured), `measure.rs` (how), `peak.rs` (what it is compared with), `table.rs`, `baseline.rs` (what
+//! an earlier run took), `options.rs`. Each bench compiles all of it and calls `main`.
 
-use std::hint::black_box;
-use std::time::Instant;
+mod baseline;
+mod case;
+mod measure;
+mod options;
+mod peak;
+mod table;
 
-use tapegrad::parallel;
-use tapegrad::simd::{Isa, Kernel, Lanes, dispatch, level};
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 
-/// One thing to measure.
-pub struct Case {
-    pub name: String,
-    /// Floating-point operations of one run, for GFLOP/s.
-    pub flop: f64,
-    pub run: Box<dyn FnMut()>,
+pub use case::{Case, Work};
+
+use baseline::Baseline;
+use case::Prepared;
+use options::{HELP, Options};
+use tapegrad::simd::{self, level};
+use tapegrad::{Error, parallel};
+
+/// Why a bench ends early.
+enum Stop {
+    /// A wrong argument.
+    Usage(String),
+    /// A wrong file, or an output that cannot be written.
+    Failed(String),
+    /// Nobody reads the output any more: `cargo bench | head`.
+    Unread,
 }
 
-/// The command line of a bench.
-pub struct Options {
-    /// Only cases whose name contains it.
-    filter: String,
-    /// Measure; otherwise run each case once, as `cargo test --benches` wants.
-    measure: bool,
-    /// Rounds of measuring.
-    rounds: usize,
-}
-
-const HELP: &str = "Usage: cargo bench [--bench conv] [-- [FILTER] [--rounds N]]
-
-  FILTER      measure only cases whose name contains this
-  --rounds N  how often each case is measured, in turn [default: 15]
-  --help      print this help
-
-Without --bench (as cargo test --benches calls it) each case runs once and nothing is measured.";
-
-impl Options {
-    /// Reads the command line; ends the program where it is wrong or asks for help.
-    pub fn from_args() -> Options {
-        let mut options = Options { filter: String::new(), measure: false, rounds: 15 };
-        let mut args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--bench" => options.measure = true,
-                "--help" | "-h" => {
-                    println!("{HELP}");
-                    std::process::exit(0);
-                }
-                "--rounds" => {
-                    match args.next().and_then(|rounds| rounds.parse().ok()).filter(|&rounds| rounds > 0) {
-                        Some(rounds) => options.rounds = rounds,
-                        None => wrong("--rounds: expected a whole number from 1"),
-                    }
-                }
-                other if other.starts_with('-') => {
-                    wrong(&format!("{other}: expected one of the options below"))
-                }
-                filter => options.filter = filter.to_string(),
-            }
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        match error {
+            Error::Argument { .. } => Stop::Usage(error.to_string()),
+            _ => Stop::Failed(error.to_string()),
         }
-        options
     }
 }
 
-fn wrong(message: &str) -> ! {
-    eprintln!("error: {message}\n\n{HELP}");
-    std::process::exit(2);
+/// Does with the cases what the command line asks for.
+pub fn main(bench: &str, cases: Vec<Case>) -> ExitCode {
+    // Nothing can be done about a stderr that takes nothing.
+    let complain = |text: String| drop(writeln!(io::stderr(), "error: {text}"));
+    match run(bench, cases) {
+        Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
+        Err(Stop::Usage(message)) => {
+            complain(format!("{message}\n\n{HELP}"));
+            ExitCode::from(2)
+        }
+        Err(Stop::Failed(message)) => {
+            complain(message);
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// Measures the cases in turn and prints a line for each.
-pub fn run(options: &Options, threads: usize, mut cases: Vec<Case>) {
-    let threads_text = if threads == 1 { "1 thread".to_string() } else { format!("{threads} threads") };
+fn run(bench: &str, mut cases: Vec<Case>) -> Result<(), Stop> {
+    let mut options = Options::parse(std::env::args_os().skip(1))?;
+    if options.help {
+        return say(HELP);
+    }
+    simd::requested_level().map_err(Stop::Usage)?;
+    let most = parallel::requested_threads().map_err(Stop::Usage)?;
+    if options.threads.is_empty() {
+        options.threads = [1, 2].into_iter().filter(|&threads| threads <= most).collect();
+    }
     cases.retain(|case| case.name.contains(&options.filter));
     if cases.is_empty() {
-        println!("{threads_text}: no case's name contains {:?}", options.filter);
-        return;
+        return say(&format!("{bench}: no case's name contains {:?}", options.filter));
     }
-    for case in &mut cases {
-        (case.run)(); // warms up caches and the free list
+    if options.measure { measure(bench, cases, &options) } else { run_once(bench, cases, &options) }
+}
+
+/// Runs each case once, which shows that it works, and says that this measures nothing.
+fn run_once(bench: &str, mut cases: Vec<Case>, options: &Options) -> Result<(), Stop> {
+    /// Floating-point operations. Each kind of case has one below it, and a machine without fast kernels takes seconds for it.
+    const LARGE: f64 = 1e10;
+    let all = cases.len();
+    cases.retain(|case| case.work.flop.is_none_or(|flop| flop <= LARGE));
+    let left_out = match all - cases.len() {
+        0 => String::new(),
+        large => format!(", {large} of more than {:.0} GFLOP left out", LARGE / 1e9),
+    };
+    let mut cases: Vec<Prepared> = cases.into_iter().map(Case::prepare).collect();
+    for &threads in &options.threads {
+        parallel::set_threads(threads);
+        cases.iter_mut().for_each(|case| (case.run)());
+        let (count, threads) = (cases.len(), table::thread_text(threads));
+        let ran =
+            if count == 1 { "1 case ran once".to_string() } else { format!("{count} cases ran once each") };
+        say(&format!("{bench}, {threads}: {ran}{left_out}; nothing measured (see --help)"))?;
     }
-    if !options.measure {
-        println!("{threads_text}: {} cases ran once each, not measured (see --help)", cases.len());
-        return;
+    Ok(())
+}
+
+fn measure(bench: &str, cases: Vec<Case>, options: &Options) -> Result<(), Stop> {
+    let old = match &options.baseline {
+        Some(name) => Some((name, Baseline::read(name, bench)?)),
+        None => None,
+    };
+    if options.save_baseline.is_some() {
+        baseline::create_folder()?; // a folder that cannot be made is better known now than in a minute
     }
-    // Enough runs in a row that one measurement takes about ten milliseconds.
-    let repeats: Vec<usize> =
-        cases.iter_mut().map(|case| (0.01 / time(case, 1)).ceil().clamp(1.0, 1000.0) as usize).collect();
-    let mut times = vec![Vec::new(); cases.len()];
-    // The best of all rounds: what others do on the machine can only hide the peak.
-    let mut peak: f64 = 0.0;
-    for _ in 0..options.rounds {
-        peak = peak.max(multiply_adds(threads));
-        for (i, case) in cases.iter_mut().enumerate() {
-            times[i].push(time(case, repeats[i]));
+    // A reader that went away ends the work, but not where a file is still to be written.
+    let print = |text: &str| match say(text) {
+        Err(Stop::Unread) if options.save_baseline.is_some() => Ok(()),
+        result => result,
+    };
+
+    let mut new = Baseline::default();
+    let mut cases: Vec<Prepared> = cases.into_iter().map(Case::prepare).collect();
+    for &threads in &options.threads {
+        parallel::set_threads(threads);
+        let (times, peak) = measure::measure(&mut cases, options.rounds, threads);
+        for (case, times) in cases.iter().zip(&times) {
+            new.insert(threads, &case.name, times.median);
         }
+        let old = old.as_ref().map(|(name, old)| (name.as_str(), old));
+        print(&format!(
+            "{bench}, {}, {}, peak {peak:.0} GFLOP/s\n{}",
+            table::thread_text(threads),
+            level().name(),
+            table::table(&cases, &times, threads, peak, old)
+        ))?;
     }
-    println!("{threads_text}, {}, peak {peak:.0} GFLOP/s", level().name());
-    println!("{:44} {:>9} {:>9} {:>9} {:>9} {:>6}", "", "median ms", "min", "max", "GFLOP/s", "peak");
-    for (case, times) in cases.iter().zip(&mut times) {
-        let median = median(times);
-        let rate = case.flop / median / 1e9;
-        println!(
-            "{:44} {:9.3} {:9.3} {:9.3} {rate:9.1} {:5.0}%",
-            case.name,
-            median * 1e3,
-            times[0] * 1e3,
-            times[times.len() - 1] * 1e3,
-            100.0 * rate / peak
-        );
-    }
-}
-
-/// Seconds of one run.
-fn time(case: &mut Case, repeats: usize) -> f64 {
-    let start = Instant::now();
-    for _ in 0..repeats {
-        (case.run)();
-    }
-    start.elapsed().as_secs_f64() / repeats as f64
-}
-
-/// Sorts the times and gives the middle one.
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// The multiply-adds that this many threads do at once, in GFLOP/s: a loop over registers that touches no memory. With all of them,
-/// since cores slow each other down: they share heat, and sometimes their units.
-fn multiply_adds(threads: usize) -> f64 {
-    /// Chains that depend on nothing but themselves: enough to keep two units with a latency of four busy.
-    struct Peak(usize);
-    impl Kernel for Peak {
-        type Output = (f32, usize);
-        #[inline(always)]
-        fn run<I: Isa>(self, isa: I) -> (f32, usize) {
-            let (factor, addend) = (isa.splat(black_box(0.99)), isa.splat(black_box(0.01)));
-            let chains = if I::VECTORS >= 32 { 12 } else { 6 };
-            let mut sums = [isa.splat(0.0); 12];
-            for _ in 0..self.0 {
-                for sum in &mut sums[..chains] {
-                    *sum = sum.mul_add(factor, addend);
-                }
+    if let Some((name, old)) = &old {
+        let wanted =
+            |threads, case: &str| options.threads.contains(&threads) && case.contains(&options.filter);
+        for (threads, case) in old.keys().filter(|(threads, case)| wanted(*threads, case)) {
+            if new.get(threads, case).is_none() {
+                print(&format!(
+                    "missing: {case}, {}, is in baseline {name} only",
+                    table::thread_text(threads)
+                ))?;
             }
-            (sums.into_iter().fold(isa.splat(0.0), |a, b| a + b).fold_sum(), chains)
         }
     }
-    const STEPS: usize = 200_000;
-    // Some parts more than threads, so that one that comes late costs little.
-    let run = || parallel::map(8 * threads, |_| black_box(dispatch(Peak(STEPS))).1);
-    run(); // wakes the pool
-    let start = Instant::now();
-    let chains: usize = run().iter().sum();
-    (chains * STEPS * 16 * 2) as f64 / start.elapsed().as_secs_f64() / 1e9
+    if let Some(name) = &options.save_baseline {
+        let path = new.write(name, bench)?;
+        print(&format!("saved {} medians as {}", new.keys().count(), path.display()))?;
+    }
+    Ok(())
+}
+
+/// Prints to stdout. Unlike `println!`, a reader that went away is no panic.
+fn say(text: &str) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Stop::Unread,
+        _ => Stop::Failed(format!("standard output: expected to write there, found: {error}")),
+    })
 }
