@@ -16,7 +16,8 @@ Usage: cargo bench [--bench conv|gemm|ops|step] [-- [FILTER] [OPTIONS]]
 
 Each case is warmed up and then measured in turn with the others, round after round. The columns: the time of one run, median,
 smallest and largest; the operations of the median run in GFLOP/s and as a share of the peak, which is what a loop of
-multiply-adds on registers reached; GB/s of the bytes that an op must move at least.
+multiply-adds on registers reached; GB/s of the bytes that an op must move at least; beside a baseline, ~ where the old median
+lies between the new smallest and largest time, so that the difference may be the machine's.
 
 Without --bench (as cargo test --benches calls it) each case runs once and nothing is measured.";
 

@@ -38,20 +38,20 @@ pub fn table(
     ];
     if let Some((name, old)) = old {
         columns.push(column(&format!("than {name}"), &|case, times| {
-            Some(compare(old.get(threads, &case.name), times.median))
+            Some(compare(old.get(threads, &case.name), times))
         }));
     }
     columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty()));
     lay_out(&columns)
 }
 
-/// What the new time is beside the old one.
-fn compare(old: Option<f64>, new: f64) -> String {
-    match old {
-        None => "new".to_string(),
-        Some(old) if old / new > 1.005 => format!("{:.2}x faster", old / new),
-        Some(old) => format!("{:.2}x", old / new),
-    }
+/// What the new median is beside the old one. Where the old one could be a time of today, the two may differ by chance.
+fn compare(old: Option<f64>, new: &Times) -> String {
+    let Some(old) = old else { return "new".to_string() };
+    let ratio = old / new.median;
+    let doubtful = if (new.min..=new.max).contains(&old) { "~" } else { "" };
+    let better = if ratio >= 1.005 { " faster" } else { "" };
+    format!("{doubtful}{ratio:.2}x{better}")
 }
 
 /// A time in the unit that suits `like`, so that the times of a line share one.
