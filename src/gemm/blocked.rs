@@ -53,7 +53,8 @@ impl<A: Panels, B: Panels> Kernel for Blocked<'_, A, B> {
         let kc = KC.min(k);
         let mc = (MC / mr * mr).min(m.next_multiple_of(mr));
         let nc = (NC / nr * nr).min(n.next_multiple_of(nr));
-        let a_size = if a.packed_width().is_some() { 0 } else { mc * kc };
+        // Whole cache lines, so that the panels of B behind them begin with one.
+        let a_size = if a.packed_width().is_some() { 0 } else { (mc * kc).next_multiple_of(LANES) };
 
         let mut scratch = Scratch::new(a_size + nc * kc);
         let (a_block, b_block) = scratch.split_at_mut(a_size);

@@ -28,7 +28,7 @@ mod tile;
 pub use blocked::{multiply_block, tile_rows};
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::{Packed, Panels, pack_left};
-pub use rows::{Rows, Step, multiply_rows};
+pub use rows::{Listed, Rows, Step, multiply_rows};
 
 use crate::parallel;
 
@@ -71,10 +71,9 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
         b.rows(),
         b.cols()
     );
-    let right = b.transposed();
     let threads = parallel::threads();
     if threads == 1 || m * n * k.max(1) < PARALLEL_FROM {
-        return multiply_block(start, a, &right, c);
+        return multiply_band(start, a, b, c);
     }
     // Each thread takes a band of C, across its longer side. The number of bands may depend on the number of threads,
     // since no element's chain does. Bands are whole tiles wide, but for the last.
@@ -85,11 +84,28 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     parallel::for_each_part(bands, |i, c| {
         let from = i * band;
         if by_rows {
-            multiply_block(start.block(from, 0, c.rows(), n), &a.rows_from(from, c.rows()), &right, c);
+            multiply_band(start.block(from, 0, c.rows(), n), &a.rows_from(from, c.rows()), b, c);
         } else {
-            multiply_block(start.block(0, from, m, c.cols()), a, &right.rows_from(from, c.cols()), c);
+            let b = b.transposed().rows_from(from, c.cols()).transposed();
+            multiply_band(start.block(0, from, m, c.cols()), a, &b, c);
         }
     });
+}
+
+/// Up to half of a second-level cache, B stays there as it lies, and copying it into panels first would only cost.
+const UNPACKED: usize = 1 << 17;
+
+/// C = A B on the calling thread.
+fn multiply_band(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
+    let (m, n, k) = (c.rows(), c.cols(), a.cols());
+    let has_rows = b.strides().1 == 1 && b.strides().0 * k <= UNPACKED;
+    if !has_rows || m * n * k == 0 {
+        return multiply_block(start, a, &b.transposed(), c);
+    }
+    let mr = tile_rows(m, n);
+    let mut packed = parallel::Scratch::new(Packed::size(m, k, mr));
+    pack_left(a, mr, &mut packed);
+    multiply_rows(start, &Packed::of(&packed, m, k, mr), *b, c);
 }
 
 impl<'a> Start<'a> {

@@ -73,29 +73,27 @@ impl Panels for Matrix<'_> {
                 copy(isa, &self.from(first, k)[..rows], &mut step[..rows]);
             }
         } else if depth_stride == 1 {
-            // Each row lies along k: a transpose, sixteen rows by sixteen steps at a time where the panel is that wide.
-            let transposed =
-                if width.is_multiple_of(LANES) && rows == width { depth.len() / LANES * LANES } else { 0 };
-            for column in (0..if transposed > 0 { width } else { 0 }).step_by(LANES) {
-                for from in (0..transposed).step_by(LANES) {
+            // Each row lies along k: a transpose, sixteen rows by sixteen steps at a time.
+            for column in (0..rows).step_by(LANES) {
+                for from in (0..depth.len()).step_by(LANES) {
+                    let steps = LANES.min(depth.len() - from);
                     let mut block = [isa.splat(0.0); LANES];
-                    for (i, row) in block.iter_mut().enumerate() {
-                        if let Some(chunk) = self.from(first + column + i, depth.start + from).first_chunk() {
-                            *row = isa.load(chunk);
+                    for (i, row) in block[..LANES.min(rows - column)].iter_mut().enumerate() {
+                        let row_from = &self.from(first + column + i, depth.start + from)[..];
+                        *row = match row_from.first_chunk() {
+                            Some(chunk) => isa.load(chunk),
+                            None => isa.load_partial(&row_from[..steps], 0.0),
+                        };
+                    }
+                    for (i, step) in I::F32::transpose(block)[..steps].iter().enumerate() {
+                        let at = (from + i) * width + column;
+                        let fits = LANES.min(width - column);
+                        // A narrow panel is written beyond its step, and the step after it then over that.
+                        match panel[at..].first_chunk_mut::<LANES>() {
+                            Some(to) if fits == LANES || width < LANES => step.store(to),
+                            _ => step.store_partial(&mut panel[at..][..fits]),
                         }
                     }
-                    let steps = panel[from * width + column..].chunks_mut(width);
-                    for (step, row) in steps.zip(I::F32::transpose(block)) {
-                        if let Some(to) = step.first_chunk_mut::<LANES>() {
-                            row.store(to);
-                        }
-                    }
-                }
-            }
-            for i in 0..rows {
-                let row = &self.from(first + i, depth.start)[..depth.len()];
-                for (step, &value) in panel.chunks_exact_mut(width).zip(row).skip(transposed) {
-                    step[i] = value;
                 }
             }
         } else {

@@ -9,7 +9,7 @@
 
 use super::pack::{Packed, Panels};
 use super::tile::{self, Columns, Tile, Work};
-use super::{MatrixMut, Start};
+use super::{Matrix, MatrixMut, Start};
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
 /// One step along k.
@@ -21,29 +21,78 @@ pub struct Step {
     pub row: usize,
 }
 
-/// A right side given by its rows. Step s multiplies column `steps[s].column` of A by row `data[steps[s].row..][..n]`.
+/// A right side given by its rows: step s multiplies a column of A by the row of B that begins at a place in memory.
+pub trait Rows: Copy + Sync {
+    /// The memory that the rows lie in.
+    fn data(&self) -> &[f32];
+    /// The number of steps.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// One step, in the order of the chain.
+    fn step(&self, at: usize) -> Step;
+}
+
+/// Rows named one by one.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub struct Listed<'a> {
     /// The memory that the rows lie in.
     pub data: &'a [f32],
     /// The steps, in the order of the chain.
     pub steps: &'a [Step],
 }
 
+impl Rows for Listed<'_> {
+    #[inline(always)]
+    fn data(&self) -> &[f32] {
+        self.data
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    #[inline(always)]
+    fn step(&self, at: usize) -> Step {
+        self.steps[at]
+    }
+}
+
+/// The rows of a matrix in which the elements of a row are neighbours: the other side of every column of A.
+impl Rows for Matrix<'_> {
+    #[inline(always)]
+    fn data(&self) -> &[f32] {
+        self.from(0, 0)
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.rows()
+    }
+
+    #[inline(always)]
+    fn step(&self, at: usize) -> Step {
+        Step { column: at, row: at * self.strides().0 }
+    }
+}
+
 /// C = A B on the calling thread, for an A that is packed.
-pub fn multiply_rows(start: Start, a: &Packed, b: Rows, c: MatrixMut) {
+pub fn multiply_rows(start: Start, a: &Packed, b: impl Rows, c: MatrixMut) {
     assert!(a.len() == c.rows());
     dispatch(ByRows { start, a, b, c });
 }
 
-struct ByRows<'a> {
+struct ByRows<'a, B> {
     start: Start<'a>,
     a: &'a Packed<'a>,
-    b: Rows<'a>,
+    b: B,
     c: MatrixMut<'a>,
 }
 
-impl Kernel for ByRows<'_> {
+impl<B: Rows> Kernel for ByRows<'_, B> {
     type Output = ();
 
     #[inline(always)]

@@ -87,30 +87,31 @@ impl Right for Panel<'_> {
 
 /// Columns from `first` on of a B whose rows lie in memory already.
 #[derive(Clone, Copy)]
-pub(super) struct Columns<'a> {
-    pub rows: Rows<'a>,
+pub(super) struct Columns<B> {
+    pub rows: B,
     pub first: usize,
 }
 
-impl Right for Columns<'_> {
+impl<B: Rows> Right for Columns<B> {
     #[inline(always)]
     fn steps(&self, _: usize) -> usize {
-        self.rows.steps.len()
+        self.rows.len()
     }
 
     #[inline(always)]
     fn column(&self, step: usize) -> usize {
-        self.rows.steps[step].column
+        self.rows.step(step).column
     }
 
     /// Where the tile is wider than what is left of a row, it reads on behind, into columns that are not stored; where memory ends
     /// there, zeros.
     #[inline(always)]
     fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV] {
-        let from = self.rows.steps[step].row + self.first;
-        match self.rows.data.get(from..from + NV * LANES) {
+        let from = self.rows.step(step).row + self.first;
+        let data = self.rows.data();
+        match data.get(from..from + NV * LANES) {
             Some(row) => load(isa, &row.as_chunks::<LANES>().0.as_chunks::<NV>().0[0]),
-            None => at_the_end(isa, &self.rows.data[from..]),
+            None => at_the_end(isa, &data[from..]),
         }
     }
 }

@@ -22,7 +22,7 @@ use std::ops::Range;
 
 use super::sizes::Sizes;
 use crate::Tensor;
-use crate::gemm::{Matrix, MatrixMut, Packed, Rows, Start, Step, multiply_rows, pack_left, tile_rows};
+use crate::gemm::{Listed, Matrix, MatrixMut, Packed, Start, Step, multiply_rows, pack_left, tile_rows};
 use crate::ops::images_last::FROM;
 use crate::ops::window::Seen;
 use crate::parallel::{self, Scratch};
@@ -76,7 +76,7 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
         };
         for i in (0..per_task).step_by(run) {
             let from = row * stride.h * wide + (column + i) * stride.w;
-            let rows = Rows { data: &image[from * n..], steps: &steps };
+            let rows = Listed { data: &image[from * n..], steps: &steps };
             multiply_rows(start, &weights, rows, y.block(0, i * n, oc, run * n));
         }
     });
@@ -127,7 +127,7 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
                 }
             }
             let block = dx.block(0, run.start * n, c, run.len() * n);
-            multiply_rows(Start::Zero, &weights, Rows { data: dy, steps: &steps }, block);
+            multiply_rows(Start::Zero, &weights, Listed { data: dy, steps: &steps }, block);
         }
     });
 }
