@@ -28,7 +28,7 @@ mod tile;
 pub use blocked::{multiply_block, tile_rows};
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::{Packed, Panels, pack_left};
-pub use rows::{Listed, Rows, Step, multiply_rows};
+pub use rows::{Listed, Rows, Step, multiply_rows, multiply_unpacked};
 
 use crate::parallel;
 
@@ -92,6 +92,9 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     });
 }
 
+/// For a C of so few columns, each number of A is used in two tiles at most: it is not packed either.
+const NARROW: usize = 128;
+
 /// Up to half of a second-level cache, B stays there as it lies, and copying it into panels first would only cost.
 const UNPACKED: usize = 1 << 17;
 
@@ -101,6 +104,9 @@ fn multiply_band(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     let has_rows = b.strides().1 == 1 && b.strides().0 * k <= UNPACKED;
     if !has_rows || m * n * k == 0 {
         return multiply_block(start, a, &b.transposed(), c);
+    }
+    if n <= NARROW && a.strides().1 == 1 {
+        return multiply_unpacked(start, *a, *b, c);
     }
     let mr = tile_rows(m, n);
     let mut packed = parallel::Scratch::new(Packed::size(m, k, mr));

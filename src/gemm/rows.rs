@@ -8,7 +8,7 @@
 //! `ops/conv2d/images_last.rs`), and some of A's columns may be left out (taps in the padding).
 
 use super::pack::{Packed, Panels};
-use super::tile::{self, Columns, Tile, Work};
+use super::tile::{self, Columns, Left, LeftPanel, LeftRows, Tile, Work};
 use super::{Matrix, MatrixMut, Start};
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
@@ -82,34 +82,49 @@ impl Rows for Matrix<'_> {
 /// C = A B on the calling thread, for an A that is packed.
 pub fn multiply_rows(start: Start, a: &Packed, b: impl Rows, c: MatrixMut) {
     assert!(a.len() == c.rows());
-    dispatch(ByRows { start, a, b, c });
+    let panel = |i: usize, mr: usize| match a.packed(i, mr, &(0..a.depth())) {
+        Some(panel) => LeftPanel(panel),
+        None => unreachable!("packed for these tiles"),
+    };
+    dispatch(ByRows { start, height: a.packed_width(), a: panel, b, c });
 }
 
-struct ByRows<'a, B> {
+/// C = A B on the calling thread, for an A whose rows lie contiguously, too, and of which nothing is packed: for a C so narrow that each
+/// number of A is used in few tiles.
+pub fn multiply_unpacked(start: Start, a: Matrix, b: impl Rows, c: MatrixMut) {
+    assert!(a.rows() == c.rows() && a.strides().1 == 1);
+    dispatch(ByRows { start, height: None, a: |first: usize, _: usize| LeftRows { a, first }, b, c });
+}
+
+struct ByRows<'a, A, B> {
     start: Start<'a>,
-    a: &'a Packed<'a>,
+    /// The height of the tiles that A is packed for, if it is.
+    height: Option<usize>,
+    /// The rows of A for a tile: from a row on, so many.
+    a: A,
     b: B,
     c: MatrixMut<'a>,
 }
 
-impl<B: Rows> Kernel for ByRows<'_, B> {
+impl<A: Fn(usize, usize) -> L, L: Left, B: Rows> Kernel for ByRows<'_, A, B> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let ByRows { start, a, b, mut c } = self;
+        let ByRows { start, height, a, b, mut c } = self;
         let (m, n) = (c.rows(), c.cols());
-        let tile = Tile::choose(I::VECTORS, m, n, a.packed_width());
+        let tile = Tile::choose(I::VECTORS, m, n, height);
         let (mr, nr) = (tile.mr, tile.nv * LANES);
         for j in (0..n).step_by(nr) {
             for i in (0..m).step_by(mr) {
-                let Some(panel) = a.packed(i, mr, &(0..a.depth())) else {
-                    unreachable!("packed for these tiles")
-                };
                 let (height, width) = (mr.min(m - i), nr.min(n - j));
                 let columns = Columns { rows: b, first: j };
                 let start = start.block(i, j, height, width);
-                tile::run(isa, tile, Work { a: panel, b: columns, c: c.block(i, j, height, width), start });
+                tile::run(
+                    isa,
+                    tile,
+                    Work { a: a(i, mr), b: columns, c: c.block(i, j, height, width), start },
+                );
             }
         }
     }

@@ -6,7 +6,7 @@
 //! ```text
 //! MR · NV (C)  +  NV (B)  +  1 (a broadcast of A)   of the registers' VECTORS, counted in vectors of sixteen
 //!
-//! AVX-512: 32 vectors of one register     14×32: 28 + 2 + 1 = 31     6×64: 24 + 4 + 1 = 29     8×48: 24 + 3 + 1 = 28
+//! AVX-512: 32 vectors of one register     6×64: 24 + 4 + 1 = 29     8×48: 24 + 3 + 1 = 28     14×32: 28 + 2 + 1 = 31
 //! AVX2:     8 vectors of two registers     6×16:  6 + 1 + 1 =  8
 //! NEON:     8 vectors of four registers    6×16:  6 + 1 + 1 =  8
 //! ```
@@ -15,7 +15,7 @@
 //! flight: each of these tiles has at least twelve registers of them.
 
 use super::rows::Rows;
-use super::{MatrixMut, Start};
+use super::{Matrix, MatrixMut, Start};
 use crate::simd::{Isa, LANES, Lanes};
 
 /// The height of a tile in rows and its width in vectors.
@@ -25,12 +25,12 @@ pub struct Tile {
     pub(super) nv: usize,
 }
 
-/// Tiles for CPUs whose registers hold 32 vectors of sixteen, the one with the fewest loads per multiply-add first;
-/// then those that fit small matrices.
+/// Tiles for CPUs whose registers hold 32 vectors of sixteen, the one with the fewest loads per multiply-add first (10 for 24, 11
+/// for 24, 16 for 28); then those that fit small matrices.
 const WIDE: &[Tile] = &[
-    Tile { mr: 14, nv: 2 },
-    Tile { mr: 8, nv: 3 },
     Tile { mr: 6, nv: 4 },
+    Tile { mr: 8, nv: 3 },
+    Tile { mr: 14, nv: 2 },
     Tile { mr: 8, nv: 2 },
     Tile { mr: 16, nv: 1 },
     Tile { mr: 14, nv: 1 },
@@ -42,15 +42,91 @@ const WIDE: &[Tile] = &[
 const NARROW: &[Tile] = &[Tile { mr: 6, nv: 1 }];
 
 impl Tile {
-    /// The tile that wastes the least on a C of m rows and n columns; `mr`, if given, is fixed by packing done before.
+    /// The tile that takes the least time for a C of m rows and n columns; `mr`, if given, is fixed by packing done before.
     pub(super) fn choose(vectors: usize, m: usize, n: usize, mr: Option<usize>) -> Tile {
         let tiles = if vectors >= 32 { WIDE } else { NARROW };
-        let padded = |tile: &&Tile| m.next_multiple_of(tile.mr) * n.next_multiple_of(tile.nv * LANES);
+        // Tiles, times what a step of k takes in one: a load counts as a quarter of a multiply-add.
+        let cost =
+            |&&Tile { mr, nv }: &&Tile| m.div_ceil(mr) * n.div_ceil(nv * LANES) * (4 * mr * nv + mr + nv);
         let fitting = tiles.iter().filter(|tile| mr.is_none_or(|mr| mr == tile.mr));
-        match fitting.min_by_key(padded) {
+        match fitting.min_by_key(cost) {
             Some(tile) => *tile,
             None => panic!("no tile has {mr:?} rows"),
         }
+    }
+}
+
+/// Where the micro-kernel reads A: MR rows.
+pub(super) trait Left: Copy {
+    /// The rows of one tile.
+    type Tile<const MR: usize>: Factors;
+    /// The rows, for a tile of this height.
+    fn tile<const MR: usize>(self) -> Self::Tile<MR>;
+}
+
+/// The rows of A that meet a tile.
+pub(super) trait Factors {
+    /// The number of columns.
+    fn columns(&self) -> usize;
+    /// The number in row `i`.
+    fn factor(&self, i: usize, column: usize) -> f32;
+}
+
+/// A panel of a packed A: MR numbers for each column.
+#[derive(Clone, Copy)]
+pub(super) struct LeftPanel<'a>(pub &'a [f32]);
+
+impl<'a> Left for LeftPanel<'a> {
+    type Tile<const MR: usize> = &'a [[f32; MR]];
+
+    #[inline(always)]
+    fn tile<const MR: usize>(self) -> &'a [[f32; MR]] {
+        self.0.as_chunks().0
+    }
+}
+
+impl<const MR: usize> Factors for &[[f32; MR]] {
+    #[inline(always)]
+    fn columns(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn factor(&self, i: usize, column: usize) -> f32 {
+        self[column][i]
+    }
+}
+
+/// The rows of an A that is read where it lies, from row `first` on. Behind the last, it is read again and not stored.
+#[derive(Clone, Copy)]
+pub(super) struct LeftRows<'a> {
+    pub a: Matrix<'a>,
+    pub first: usize,
+}
+
+impl<'a> Left for LeftRows<'a> {
+    type Tile<const MR: usize> = [&'a [f32]; MR];
+
+    #[inline(always)]
+    fn tile<const MR: usize>(self) -> [&'a [f32]; MR] {
+        let (last, columns) = (self.a.rows() - 1, self.a.cols());
+        let mut rows = [&self.a.from(0, 0)[..columns]; MR];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = &self.a.from((self.first + i).min(last), 0)[..columns];
+        }
+        rows
+    }
+}
+
+impl<const MR: usize> Factors for [&[f32]; MR] {
+    #[inline(always)]
+    fn columns(&self) -> usize {
+        self[0].len()
+    }
+
+    #[inline(always)]
+    fn factor(&self, i: usize, column: usize) -> f32 {
+        self[i][column]
     }
 }
 
@@ -134,9 +210,9 @@ fn at_the_end<I: Isa, const NV: usize>(isa: I, from: &[f32]) -> [I::F32; NV] {
 }
 
 /// What one call of the micro-kernel works on.
-pub(super) struct Work<'a, B> {
-    /// The panel of A: `mr` numbers for each step of k.
-    pub a: &'a [f32],
+pub(super) struct Work<'a, A, B> {
+    /// A, at the rows of this tile.
+    pub a: A,
     /// B, at the columns of this tile.
     pub b: B,
     /// The tile of C, at most mr × nr.
@@ -147,47 +223,50 @@ pub(super) struct Work<'a, B> {
 
 /// Runs the micro-kernel of the given size.
 #[inline(always)]
-pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Right>) {
+pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Left, impl Right>) {
     // `I::VECTORS` is known at compile time, so only the fitting arms are compiled for each instruction set.
     if I::VECTORS >= 32 {
         match (tile.mr, tile.nv) {
-            (14, 2) => advance::<I, _, 14, 2>(isa, work),
-            (8, 3) => advance::<I, _, 8, 3>(isa, work),
-            (6, 4) => advance::<I, _, 6, 4>(isa, work),
-            (8, 2) => advance::<I, _, 8, 2>(isa, work),
-            (16, 1) => advance::<I, _, 16, 1>(isa, work),
-            (14, 1) => advance::<I, _, 14, 1>(isa, work),
-            (6, 2) => advance::<I, _, 6, 2>(isa, work),
-            (8, 1) => advance::<I, _, 8, 1>(isa, work),
+            (6, 4) => advance::<I, _, _, 6, 4>(isa, work),
+            (8, 3) => advance::<I, _, _, 8, 3>(isa, work),
+            (14, 2) => advance::<I, _, _, 14, 2>(isa, work),
+            (8, 2) => advance::<I, _, _, 8, 2>(isa, work),
+            (16, 1) => advance::<I, _, _, 16, 1>(isa, work),
+            (14, 1) => advance::<I, _, _, 14, 1>(isa, work),
+            (6, 2) => advance::<I, _, _, 6, 2>(isa, work),
+            (8, 1) => advance::<I, _, _, 8, 1>(isa, work),
             other => unreachable!("no kernel for tile {other:?}"),
         }
     } else {
-        advance::<I, _, 6, 1>(isa, work);
+        advance::<I, _, _, 6, 1>(isa, work);
     }
 }
 
 // The sums stay in registers only if every index into them is known at compile time: no loop over `sums` may end
-// at run time. A tile cut off by the edge of C therefore goes through an array on the stack, before and after.
+// at run time. Rows behind the last are therefore skipped one by one, and a tile cut off by the right edge of C goes through
+// an array on the stack, before and after.
 #[inline(always)]
-fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<B>) {
-    let full = work.c.rows() == MR && work.c.cols() == NV * LANES;
+fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<A, B>) {
+    let rows = work.c.rows();
+    let is_wide = work.c.cols() == NV * LANES;
     let mut sums = [[isa.splat(0.0); NV]; MR];
 
     match work.start {
         Start::Zero => {}
-        Start::Accumulate if full => {
+        Start::Accumulate if is_wide => {
             for i in 0..MR {
-                let row = work.c.row_mut(i).as_chunks::<LANES>().0;
-                for j in 0..NV {
-                    sums[i][j] = isa.load(&row[j]);
+                if i < rows {
+                    let row = work.c.row_mut(i).as_chunks::<LANES>().0;
+                    for j in 0..NV {
+                        sums[i][j] = isa.load(&row[j]);
+                    }
                 }
             }
         }
         Start::Accumulate => {
             let mut stack = [[[0.0; LANES]; NV]; MR];
-            for i in 0..work.c.rows() {
-                let row = work.c.row_mut(i);
-                stack[i].as_flattened_mut()[..row.len()].copy_from_slice(row);
+            for i in 0..rows {
+                copy_short(work.c.row_mut(i), stack[i].as_flattened_mut());
             }
             for i in 0..MR {
                 for j in 0..NV {
@@ -204,7 +283,7 @@ fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work:
         }
         Start::PerColumn(bias) => {
             let mut stack = [[0.0; LANES]; NV];
-            stack.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
+            copy_short(bias, stack.as_flattened_mut());
             for j in 0..NV {
                 let bias = isa.load(&stack[j]);
                 for i in 0..MR {
@@ -215,23 +294,25 @@ fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work:
     }
 
     // The loop that all the time goes into: NV loads, MR broadcasts, MR × NV multiply-adds.
-    let columns = work.a.as_chunks::<MR>().0;
-    for step in 0..work.b.steps(columns.len()) {
+    let a = work.a.tile::<MR>();
+    for step in 0..work.b.steps(a.columns()) {
         let vectors = work.b.vectors::<I, NV>(isa, step);
-        let a = &columns[work.b.column(step)];
+        let column = work.b.column(step);
         for i in 0..MR {
-            let factor = isa.splat(a[i]);
+            let factor = isa.splat(a.factor(i, column));
             for j in 0..NV {
                 sums[i][j] = factor.mul_add(vectors[j], sums[i][j]);
             }
         }
     }
 
-    if full {
+    if is_wide {
         for i in 0..MR {
-            let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
-            for j in 0..NV {
-                sums[i][j].store(&mut row[j]);
+            if i < rows {
+                let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
+                for j in 0..NV {
+                    sums[i][j].store(&mut row[j]);
+                }
             }
         }
     } else {
@@ -241,9 +322,34 @@ fn advance<I: Isa, B: Right, const MR: usize, const NV: usize>(isa: I, mut work:
                 sums[i][j].store(&mut stack[i][j]);
             }
         }
-        for i in 0..work.c.rows() {
-            let row = work.c.row_mut(i);
-            row.copy_from_slice(&stack[i].as_flattened()[..row.len()]);
+        for i in 0..rows {
+            copy_short(stack[i].as_flattened(), work.c.row_mut(i));
+        }
+    }
+}
+
+/// Copies as much as fits, vectors first, then halves: for such short runs a call of the library takes longer.
+#[inline(always)]
+fn copy_short(from: &[f32], to: &mut [f32]) {
+    let len = from.len().min(to.len());
+    let (from, to) = (&from[..len], &mut to[..len]);
+    let (from, from_rest) = from.as_chunks::<LANES>();
+    let (to, to_rest) = to.as_chunks_mut::<LANES>();
+    to.copy_from_slice(from);
+    copy_part::<8>(from_rest, to_rest);
+    copy_part::<4>(from_rest, to_rest);
+    copy_part::<2>(from_rest, to_rest);
+    copy_part::<1>(from_rest, to_rest);
+}
+
+/// Copies `SIZE` numbers if the binary form of the length has them.
+#[inline(always)]
+fn copy_part<const SIZE: usize>(from: &[f32], to: &mut [f32]) {
+    if from.len() & SIZE > 0 {
+        let at = from.len() & !(2 * SIZE - 1);
+        if let (Some(from), Some(to)) = (from[at..].first_chunk::<SIZE>(), to[at..].first_chunk_mut::<SIZE>())
+        {
+            *to = *from;
         }
     }
 }
