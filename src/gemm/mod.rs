@@ -93,7 +93,7 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
 }
 
 /// For a C of so few columns, each number of A is used in two tiles at most: it is not packed either.
-const NARROW: usize = 128;
+const NARROW: usize = 256;
 
 /// Up to half of a second-level cache, B stays there as it lies, and copying it into panels first would only cost.
 const UNPACKED: usize = 1 << 17;
