@@ -100,17 +100,33 @@ impl Kernel for Forward<'_> {
 /// The largest of four, image by image, and its number.
 #[inline(always)]
 fn largest_of<I: Isa>(isa: I, places: [&[f32]; 4], y: &mut [f32], winners: &mut [u8]) {
-    let chunks = y.chunks_mut(LANES).zip(winners.chunks_mut(LANES));
-    for (i, (y, winners)) in chunks.enumerate() {
-        let mut best = (load(isa, &places[0][i * LANES..]), isa.splat(0.0));
-        for (number, place) in places.iter().enumerate().skip(1) {
-            // Winners are chosen and moved as the bits of whole numbers; nothing is computed with them.
-            let challenger = (load(isa, &place[i * LANES..]), isa.splat(f32::from_bits(number as u32)));
-            best = larger::<I>(best, challenger);
-        }
-        store(best.0, y);
-        store_bytes(best.1, winners);
+    let (y_full, y_rest) = y.as_chunks_mut::<LANES>();
+    let (winners_full, winners_rest) = winners.as_chunks_mut::<LANES>();
+    let [a, b, c, d] = places;
+    let (a, b) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let (c, d) = (c.as_chunks::<LANES>(), d.as_chunks::<LANES>());
+    for (i, (y, winners)) in y_full.iter_mut().zip(winners_full).enumerate() {
+        let (a, b) = (isa.load(&a.0[i]), isa.load(&b.0[i]));
+        let (c, d) = (isa.load(&c.0[i]), isa.load(&d.0[i]));
+        let (largest, number) = largest_of_four(isa, a, b, c, d);
+        largest.store(y);
+        *winners = number.to_array().map(|number| number.to_bits() as u8);
     }
+    if !y_rest.is_empty() {
+        let (a, b) = (isa.load_partial(a.1, 0.0), isa.load_partial(b.1, 0.0));
+        let (c, d) = (isa.load_partial(c.1, 0.0), isa.load_partial(d.1, 0.0));
+        let (largest, number) = largest_of_four(isa, a, b, c, d);
+        largest.store_partial(y_rest);
+        store_bytes(number, winners_rest);
+    }
+}
+
+/// The largest of four, and its number as the bits of a whole number: it is chosen and moved, nothing is computed with it.
+#[inline(always)]
+fn largest_of_four<I: Isa>(isa: I, a: I::F32, b: I::F32, c: I::F32, d: I::F32) -> (I::F32, I::F32) {
+    let top = larger::<I>((a, isa.splat(0.0)), (b, isa.splat(f32::from_bits(1))));
+    let bottom = larger::<I>((c, isa.splat(f32::from_bits(2))), (d, isa.splat(f32::from_bits(3))));
+    larger::<I>(top, bottom)
 }
 
 /// Puts one more place of the windows beside the largest so far.
@@ -119,9 +135,10 @@ fn challenge<I: Isa>(isa: I, place: &[f32], number: usize, y: &mut [f32], winner
     let number = isa.splat(f32::from_bits(number as u32));
     let chunks = y.chunks_mut(LANES).zip(winners.chunks_mut(LANES));
     for ((y, winners), place) in chunks.zip(place.chunks(LANES)) {
-        let old = (load(isa, y), load_bytes(isa, winners, |byte| f32::from_bits(u32::from(byte))));
-        let best = larger::<I>(old, (load(isa, place), number));
-        store(best.0, y);
+        let old =
+            (isa.load_partial(y, 0.0), load_bytes(isa, winners, |byte| f32::from_bits(u32::from(byte))));
+        let best = larger::<I>(old, (isa.load_partial(place, 0.0), number));
+        best.0.store_partial(y);
         store_bytes(best.1, winners);
     }
 }
@@ -177,28 +194,17 @@ fn take<I: Isa>(
     add: impl Fn(I::F32, I::F32) -> I::F32,
 ) {
     let (number, zero) = (isa.splat(number as f32), isa.splat(0.0));
-    let given = dy.chunks(LANES).zip(winners.chunks(LANES));
-    for (dx, (dy, winners)) in dx.chunks_mut(LANES).zip(given) {
-        let winner = load_bytes(isa, winners, f32::from);
-        let taken = winner.where_eq(number, load(isa, dy), zero);
-        store(add(load(isa, dx), taken), dx);
+    let taken = |dy: I::F32, winner: I::F32| winner.where_eq(number, dy, zero);
+    let ((dy_full, dy_rest), (winners_full, winners_rest)) =
+        (dy.as_chunks::<LANES>(), winners.as_chunks::<LANES>());
+    let (dx_full, dx_rest) = dx.as_chunks_mut::<LANES>();
+    for (dx, (dy, winners)) in dx_full.iter_mut().zip(dy_full.iter().zip(winners_full)) {
+        let winner = isa.load(&winners.map(f32::from));
+        add(isa.load(dx), taken(isa.load(dy), winner)).store(dx);
     }
-}
-
-/// Up to sixteen numbers.
-#[inline(always)]
-fn load<I: Isa>(isa: I, from: &[f32]) -> I::F32 {
-    match from.first_chunk::<LANES>() {
-        Some(full) => isa.load(full),
-        None => isa.load_partial(from, 0.0),
-    }
-}
-
-#[inline(always)]
-fn store(vector: impl Lanes, to: &mut [f32]) {
-    match to.first_chunk_mut::<LANES>() {
-        Some(full) => vector.store(full),
-        None => vector.store_partial(to),
+    if !dx_rest.is_empty() {
+        let taken = taken(isa.load_partial(dy_rest, 0.0), load_bytes(isa, winners_rest, f32::from));
+        add(isa.load_partial(dx_rest, 0.0), taken).store_partial(dx_rest);
     }
 }
 
@@ -206,13 +212,8 @@ fn store(vector: impl Lanes, to: &mut [f32]) {
 #[inline(always)]
 fn load_bytes<I: Isa>(isa: I, from: &[u8], number: impl Fn(u8) -> f32) -> I::F32 {
     let mut numbers = [0.0; LANES];
-    match from.first_chunk::<LANES>() {
-        Some(full) => numbers = full.map(number),
-        None => {
-            for (to, &byte) in numbers.iter_mut().zip(from) {
-                *to = number(byte);
-            }
-        }
+    for (to, &byte) in numbers.iter_mut().zip(from) {
+        *to = number(byte);
     }
     isa.load(&numbers)
 }
@@ -220,13 +221,7 @@ fn load_bytes<I: Isa>(isa: I, from: &[u8], number: impl Fn(u8) -> f32) -> I::F32
 /// Up to sixteen bytes, from the bits of whole numbers.
 #[inline(always)]
 fn store_bytes(vector: impl Lanes, to: &mut [u8]) {
-    let numbers = vector.to_array();
-    match to.first_chunk_mut::<LANES>() {
-        Some(full) => *full = numbers.map(|number| number.to_bits() as u8),
-        None => {
-            for (to, number) in to.iter_mut().zip(numbers) {
-                *to = number.to_bits() as u8;
-            }
-        }
+    for (to, number) in to.iter_mut().zip(vector.to_array()) {
+        *to = number.to_bits() as u8;
     }
 }
