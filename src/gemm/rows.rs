@@ -118,13 +118,13 @@ impl<A: Fn(usize, usize) -> L, L: Left, B: Rows> Kernel for ByRows<'_, A, B> {
         for j in (0..n).step_by(nr) {
             for i in (0..m).step_by(mr) {
                 let (height, width) = (mr.min(m - i), nr.min(n - j));
-                let columns = Columns { rows: b, first: j };
                 let start = start.block(i, j, height, width);
-                tile::run(
-                    isa,
-                    tile,
-                    Work { a: a(i, mr), b: columns, c: c.block(i, j, height, width), start },
-                );
+                let (a, c) = (a(i, mr), c.block(i, j, height, width));
+                if width == nr {
+                    tile::run(isa, tile, Work { a, b: Columns::<_, false> { rows: b, first: j }, c, start });
+                } else {
+                    tile::run(isa, tile, Work { a, b: Columns::<_, true> { rows: b, first: j }, c, start });
+                }
             }
         }
     }

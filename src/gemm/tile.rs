@@ -161,14 +161,14 @@ impl Right for Panel<'_> {
     }
 }
 
-/// Columns from `first` on of a B whose rows lie in memory already.
+/// Columns from `first` on of a B whose rows lie in memory already, as many as the tile is wide, or, if `is_last`, fewer.
 #[derive(Clone, Copy)]
-pub(super) struct Columns<B> {
+pub(super) struct Columns<B, const IS_LAST: bool> {
     pub rows: B,
     pub first: usize,
 }
 
-impl<B: Rows> Right for Columns<B> {
+impl<B: Rows, const IS_LAST: bool> Right for Columns<B, IS_LAST> {
     #[inline(always)]
     fn steps(&self, _: usize) -> usize {
         self.rows.len()
@@ -179,16 +179,17 @@ impl<B: Rows> Right for Columns<B> {
         self.rows.step(step).column
     }
 
-    /// Where the tile is wider than what is left of a row, it reads on behind, into columns that are not stored; where memory ends
-    /// there, zeros.
+    /// The last tile may be wider than what is left of a row. It reads on behind, into columns that are not stored, and zeros where memory
+    /// ends there.
     #[inline(always)]
     fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV] {
-        let from = self.rows.step(step).row + self.first;
-        let data = self.rows.data();
-        match data.get(from..from + NV * LANES) {
-            Some(row) => load(isa, &row.as_chunks::<LANES>().0.as_chunks::<NV>().0[0]),
-            None => at_the_end(isa, &data[from..]),
+        let from = &self.rows.data()[self.rows.step(step).row + self.first..];
+        if IS_LAST && from.len() < NV * LANES {
+            let mut padded = [[0.0; LANES]; NV];
+            copy_short(from, padded.as_flattened_mut());
+            return load(isa, &padded);
         }
+        load(isa, &from[..NV * LANES].as_chunks::<LANES>().0.as_chunks::<NV>().0[0])
     }
 }
 
@@ -199,14 +200,6 @@ fn load<I: Isa, const NV: usize>(isa: I, from: &[[f32; LANES]; NV]) -> [I::F32; 
         vectors[j] = isa.load(&from[j]);
     }
     vectors
-}
-
-/// Fewer numbers than the vectors hold, and zeros.
-#[inline(always)]
-fn at_the_end<I: Isa, const NV: usize>(isa: I, from: &[f32]) -> [I::F32; NV] {
-    let mut padded = [[0.0; LANES]; NV];
-    padded.as_flattened_mut()[..from.len()].copy_from_slice(from);
-    load(isa, &padded)
 }
 
 /// What one call of the micro-kernel works on.
@@ -249,6 +242,7 @@ pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Left, impl Right>)
 fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<A, B>) {
     let rows = work.c.rows();
     let is_wide = work.c.cols() == NV * LANES;
+    let is_full = is_wide && rows == MR;
     let mut sums = [[isa.splat(0.0); NV]; MR];
 
     match work.start {
@@ -276,7 +270,7 @@ fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, 
         }
         Start::PerRow(bias) => {
             let mut stack = [0.0; MR];
-            stack[..bias.len()].copy_from_slice(bias);
+            copy_short(bias, &mut stack);
             for i in 0..MR {
                 sums[i] = [isa.splat(stack[i]); NV];
             }
@@ -306,7 +300,14 @@ fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, 
         }
     }
 
-    if is_wide {
+    if is_full {
+        for i in 0..MR {
+            let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
+            for j in 0..NV {
+                sums[i][j].store(&mut row[j]);
+            }
+        }
+    } else if is_wide {
         for i in 0..MR {
             if i < rows {
                 let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
@@ -329,7 +330,9 @@ fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, 
 }
 
 /// Copies as much as fits, vectors first, then halves: for such short runs a call of the library takes longer.
-#[inline(always)]
+///
+/// Not inlined: the compiler would work out all its addresses, for every row of the tile, before every tile that does not need it.
+#[inline(never)]
 fn copy_short(from: &[f32], to: &mut [f32]) {
     let len = from.len().min(to.len());
     let (from, to) = (&from[..len], &mut to[..len]);
