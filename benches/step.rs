@@ -11,11 +11,11 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use harness::{Case, Work};
+use tapegrad::Tape;
 use tapegrad::data::{Batches, HEIGHT, Images, WIDTH};
 use tapegrad::nn::{Init, LeNet, Module, lenet_batch_norm};
 use tapegrad::optim::{Adam, Optimizer};
 use tapegrad::train::evaluate;
-use tapegrad::{Tape, Tensor};
 
 /// Floating-point operations of each layer's products for one image, forward.
 const CONV1: usize = 2 * 6 * 24 * 24 * 25;
@@ -88,11 +88,9 @@ fn step(name: &str, n: usize, net: fn() -> Net) -> Case {
         move || {
             let batches = Batches::in_order(&images, n);
             let batch = batches.batch(0);
-            let mut x = Tensor::empty([n, 1, HEIGHT, WIDTH]);
-            batch.copy_pixels(x.data_mut());
             batch.copy_labels(&mut labels);
             let tape = Tape::training();
-            let loss = net.forward(tape.input(&x)).cross_entropy(&labels);
+            let loss = net.forward(tape.input(&batch.pixels())).cross_entropy(&labels);
             black_box(loss.item());
             adam.step(&mut *net, &loss.backward());
         }

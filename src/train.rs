@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::data::{Batch, Batches, FashionMnist, HEIGHT, Images, WIDTH};
+use crate::data::{Batch, Batches, FashionMnist, Images};
 use crate::nn::Module;
 use crate::optim::Optimizer;
 use crate::{Tape, Tensor, Var};
@@ -286,9 +286,7 @@ fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Optio
 fn predict<'t>(net: &dyn Module, tape: &'t Tape, batch: &Batch<'_>, labels: &mut Vec<usize>) -> Var<'t> {
     labels.clear();
     labels.extend(batch.labels().map(usize::from));
-    let mut images = Tensor::empty([batch.len(), 1, HEIGHT, WIDTH]);
-    batch.copy_pixels(images.data_mut());
-    let logits = net.forward(tape.input(&images));
+    let logits = net.forward(tape.input(&batch.pixels()));
     let shape = logits.shape();
     assert!(
         shape.len() == 2 && shape[0] == batch.len(),

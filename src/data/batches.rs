@@ -11,7 +11,9 @@
 //! Next to read: [`crate::image`], pictures in and out.
 
 use super::fashion_mnist::{HEIGHT, Images, WIDTH};
-use crate::parallel::{self, Chunks};
+use crate::Tensor;
+use crate::ops::images_last;
+use crate::ops::window::Pair;
 
 /// An epoch's worth of batches over a set of pictures.
 ///
@@ -19,14 +21,13 @@ use crate::parallel::{self, Chunks};
 /// use tapegrad::data::{Batches, Images};
 ///
 /// let images = Images::new(vec![255; 5 * 28 * 28], vec![0, 1, 2, 3, 4])?;
-/// let mut pixels = vec![0.0; 2 * 28 * 28];
 /// let mut labels = vec![0_usize; 2];
 /// let mut seen = Vec::new();
 /// for batch in Batches::shuffled(&images, 2, 42, 1).iter() {
 ///     let n = batch.len(); // 2, 2, then 1: the last batch may be short
-///     batch.copy_pixels(&mut pixels[..n * 28 * 28]);
+///     assert_eq!(batch.pixels().shape(), [n, 1, 28, 28]);
 ///     batch.copy_labels(&mut labels[..n]);
-///     assert_eq!(pixels[0], 1.0);
+///     assert_eq!(batch.pixels().get([0, 0, 0, 0]), 1.0);
 ///     seen.extend_from_slice(&labels[..n]);
 /// }
 /// seen.sort();
@@ -108,27 +109,11 @@ impl<'a> Batch<'a> {
         self.indices
     }
 
-    /// Writes the pictures as `[n, 1, 28, 28]`, each byte divided by 255, so from 0 to 1. Threads share the work.
-    ///
-    /// # Panics
-    /// If `out` has not exactly `len() * 28 * 28` elements.
-    #[track_caller]
-    pub fn copy_pixels(&self, out: &mut [f32]) {
-        let (n, size) = (self.len(), HEIGHT * WIDTH);
-        assert!(
-            out.len() == n * size,
-            "copy_pixels: {n} pictures of {HEIGHT} x {WIDTH} need {} elements, got {}",
-            n * size,
-            out.len()
-        );
-        const EACH: usize = 32;
-        parallel::for_each_part(Chunks::new(out, EACH * size), |part, out| {
-            for (out, &index) in out.chunks_exact_mut(size).zip(&self.indices[part * EACH..]) {
-                for (out, &byte) in out.iter_mut().zip(self.images.image(index as usize)) {
-                    *out = f32::from(byte) / 255.0;
-                }
-            }
-        });
+    /// The pictures as `[n, 1, 28, 28]`, each byte divided by 255, so from 0 to 1. Where there are enough of them for ops to work on
+    /// many at a time, they lie images last, as conv2d wants them.
+    pub fn pixels(&self) -> Tensor {
+        let size = Pair { h: HEIGHT, w: WIDTH };
+        images_last::from_bytes(self.len(), size, |i| self.images.image(self.indices[i] as usize))
     }
 
     /// Writes the labels, each from 0 to 9, as numbers of the caller's choice (`u8`, `usize`, `f32` …).

@@ -59,42 +59,99 @@ pub(crate) fn images_last(x: &Tensor, padding: Pair) -> Tensor {
         let first = (channel * h + y - padding.h) * w;
         match is_moved_only {
             true => row.copy_from_slice(&x.memory()[first * n..][..w * n]),
-            false => dispatch(Transpose { from: &x.data()[first..], step: c * h * w, width: w, to: row, n }),
+            false => {
+                let pixels = |image: usize| &x.data()[first + image * c * h * w..];
+                dispatch(Transpose { pixels, width: w, to: row, n });
+            }
         }
     });
     result
 }
 
-/// `to[x][i] = from[i * step + x]`, for `n` images and `width` pixels: sixteen by sixteen at a time, in registers.
-struct Transpose<'a> {
-    from: &'a [f32],
-    step: usize,
+/// Pictures of one channel, `[n, 1, h, w]`, each byte divided by 255; images last where there are enough of them. `image` gives the
+/// bytes of each, row by row.
+pub(crate) fn from_bytes<'a>(n: usize, size: Pair, image: impl Fn(usize) -> &'a [u8] + Sync) -> Tensor {
+    if n < FROM {
+        let mut result = Tensor::empty([n, 1, size.h, size.w]);
+        for (i, pixels) in result.data_mut().chunks_exact_mut(size.h * size.w).enumerate() {
+            for (to, &byte) in pixels.iter_mut().zip(image(i)) {
+                *to = f32::from(byte) / 255.0;
+            }
+        }
+        return result;
+    }
+    let mut result = empty(n, 1, size);
+    parallel::for_each_part(Chunks::new(result.memory_mut(), size.w * n), |y, row| {
+        let pixels = |i: usize| &image(i)[y * size.w..];
+        dispatch(Transpose { pixels, width: size.w, to: row, n });
+    });
+    result
+}
+
+/// What a pixel may be kept as.
+trait Pixel: Copy {
+    /// Sixteen pixels as numbers.
+    fn load<I: Isa>(isa: I, from: &[Self; LANES]) -> I::F32;
+    /// Fewer, and zeros.
+    fn load_partial<I: Isa>(isa: I, from: &[Self]) -> I::F32;
+}
+
+impl Pixel for f32 {
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, from: &[f32; LANES]) -> I::F32 {
+        isa.load(from)
+    }
+
+    #[inline(always)]
+    fn load_partial<I: Isa>(isa: I, from: &[f32]) -> I::F32 {
+        isa.load_partial(from, 0.0)
+    }
+}
+
+impl Pixel for u8 {
+    #[inline(always)]
+    fn load<I: Isa>(isa: I, from: &[u8; LANES]) -> I::F32 {
+        isa.load(&from.map(f32::from)) / isa.splat(255.0)
+    }
+
+    #[inline(always)]
+    fn load_partial<I: Isa>(isa: I, from: &[u8]) -> I::F32 {
+        let mut padded = [0; LANES];
+        padded[..from.len()].copy_from_slice(from);
+        Self::load(isa, &padded)
+    }
+}
+
+/// `to[x][i] = pixels(i)[x]`, for `n` images and `width` pixels: sixteen by sixteen at a time, in registers.
+struct Transpose<'a, P> {
+    /// The pixels of an image, from the first that is meant on.
+    pixels: P,
     width: usize,
     to: &'a mut [f32],
     n: usize,
 }
 
-impl Kernel for Transpose<'_> {
+impl<'p, P: Fn(usize) -> &'p [T], T: Pixel + 'p> Kernel for Transpose<'_, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Transpose { from, step, width, to, n } = self;
+        let Transpose { pixels, width, to, n } = self;
         for image in (0..n).step_by(LANES) {
             let images = LANES.min(n - image);
             for x in (0..width).step_by(LANES) {
-                let pixels = LANES.min(width - x);
+                let count = LANES.min(width - x);
                 let mut block = [isa.splat(0.0); LANES];
                 for (i, vector) in block[..images].iter_mut().enumerate() {
-                    let row = &from[(image + i) * step + x..];
+                    let row = &pixels(image + i)[x..];
                     // What lies behind the row goes into columns that are not stored.
                     *vector = match row.first_chunk::<LANES>() {
-                        Some(row) => isa.load(row),
-                        None => isa.load_partial(&row[..pixels], 0.0),
+                        Some(row) => T::load(isa, row),
+                        None => T::load_partial(isa, &row[..count]),
                     };
                 }
                 let columns = I::F32::transpose(block);
-                for (i, column) in columns[..pixels].iter().enumerate() {
+                for (i, column) in columns[..count].iter().enumerate() {
                     let to = &mut to[(x + i) * n + image..][..images];
                     match to.first_chunk_mut::<LANES>() {
                         Some(to) => column.store(to),
@@ -109,6 +166,17 @@ impl Kernel for Transpose<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_become_the_numbers_that_division_gives() {
+        for n in [1, 15, 16, 37] {
+            let bytes: Vec<u8> = (0..n * 3 * 29).map(|i| (i * 31 % 256) as u8).collect();
+            let x = from_bytes(n, Pair { h: 3, w: 29 }, |i| &bytes[i * 87..(i + 1) * 87]);
+            let want: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+            assert_eq!(x.shape(), [n, 1, 3, 29]);
+            assert_eq!(x.to_vec(), want);
+        }
+    }
 
     #[test]
     fn every_pixel_goes_to_its_place() {

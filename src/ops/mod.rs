@@ -28,7 +28,7 @@ mod broadcast;
 pub mod conv2d;
 mod cross_entropy;
 mod elementary;
-mod images_last;
+pub(crate) mod images_last;
 mod layout;
 mod matmul;
 mod max;

@@ -98,11 +98,7 @@ fn load_data() -> FashionMnist {
 
 /// A batch as the notebook's loop gets it: `for X, y in train_iter`.
 fn batches<'a>(iter: &'a Batches) -> impl Iterator<Item = (Tensor, Vec<usize>)> + 'a {
-    iter.iter().map(|batch| {
-        let mut x = Tensor::empty([batch.len(), 1, 28, 28]);
-        batch.copy_pixels(x.data_mut());
-        (x, batch.labels().map(usize::from).collect())
-    })
+    iter.iter().map(|batch| (batch.pixels(), batch.labels().map(usize::from).collect()))
 }
 
 /// The first `n` images, as a set of their own.
