@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures tapegrad beside its peers and prints Markdown tables: ./run.sh [lenet] [inference] [gemm] [conv] [start] [--rounds N] [--threads N]
+# Measures tapegrad beside its peers and prints Markdown tables: ./run.sh [lenet] [batch-norm] [inference] [gemm] [conv] [start]
 #
 # Makes what it needs at the first call, below target/peers: a Python environment (some gigabytes) and the workers in Rust (some minutes).
 # PEERS_VENV names an environment that is there already; CARGO_TARGET_DIR is honoured.

@@ -14,13 +14,20 @@ import start
 from peers import HERE
 
 # The parts, in the order in which they run, and how many rounds each needs for a steady median.
-PARTS = {"lenet": (lenet, 7), "inference": (inference, 15), "gemm": (products, 15), "conv": (conv, 9), "start": (start, 5)}
+PARTS = {
+    "lenet": (lenet.plain, 7),
+    "batch-norm": (lenet.batch_norm, 7),
+    "inference": (inference.tables, 15),
+    "gemm": (products.tables, 15),
+    "conv": (conv.tables, 9),
+    "start": (start.tables, 5),
+}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} [default: all]")
-    parser.add_argument("--rounds", type=int, help="how often each peer is asked [default: 5 to 15, by part]")
+    parser.add_argument("--rounds", type=int, help="how often each peer is asked [default: 5 to 15, as the part needs]")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="[default: 1 2]")
     options = parser.parse_args()
     for part in options.parts:
@@ -29,7 +36,7 @@ def main():
     print(surroundings())
     for name, (part, rounds) in PARTS.items():
         if name in options.parts or not options.parts:
-            part.tables(options.threads, options.rounds or rounds)
+            part(options.threads, options.rounds or rounds)
 
 
 def surroundings():

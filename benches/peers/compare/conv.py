@@ -1,7 +1,7 @@
 """The table of convolutions: milliseconds forward, and forward and backward, of the shapes in benches/conv.rs."""
 
 import peers
-from rounds import alternate_cases, markdown, median, note, ratio, start_all, threads_text
+from rounds import Rounds, markdown, median, note, ratio, start_all, threads_text
 from worker import KEEP_MEMORY
 
 # n, c, size, oc, k, stride, padding, and 1 for a net's first layer, whose images need no gradient.
@@ -37,7 +37,8 @@ def table(threads, rounds):
     for shape in SHAPES:
         agree(workers, shape)
     cases = [(request, *shape) for shape in SHAPES for request in ("forward", "both")]
-    samples = alternate_cases(workers, cases, rounds)
+    turns = Rounds(workers, rounds)
+    samples = turns.alternate_cases(cases)
     for worker in workers:
         worker.close()
     columns = ["tapegrad", "PyTorch", "burn", "candle"]
@@ -51,7 +52,7 @@ def table(threads, rounds):
         ratios = [f"{ratio(times[name], times['tapegrad']):.2f}" if name in times else "–" for name in columns[1:]]
         rows.append([title(*case), *cells, *ratios])
     header = ["N, C, H×W → O, kernel, stride, padding; ms", *columns, *(f"{name} ×" for name in columns[1:])]
-    return f"### Convolutions, {threads_text(threads)}\n\n{markdown(header, rows)}\n"
+    return f"### Convolutions, {threads_text(threads)}\n\n{markdown(header, rows)}\n\n{turns.others.text()}\n"
 
 
 def title(request, n, c, size, oc, k, stride, padding, first):

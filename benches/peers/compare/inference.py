@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import peers
-from rounds import alternate_cases, markdown, median, note, ratio, start_all, threads_text
+from rounds import Rounds, markdown, median, note, ratio, start_all, threads_text
 from worker import KEEP_MEMORY, WorkerFailed
 
 ENGINES = {
@@ -19,16 +19,19 @@ def tables(threads_list, rounds):
     if not (peers.MODEL / "model.onnx").exists():
         note("training the net to run")
         subprocess.run([sys.executable, peers.PYTHON / "make_model.py", peers.MODEL], check=True)
-    columns = []
+    columns, busy = [], []
     for threads in threads_list:
-        columns += measure(threads, [1, 256] if threads == 1 else [256], rounds)
+        more, others = measure(threads, [1, 256] if threads == 1 else [256], rounds)
+        columns += more
+        busy.append(f"{threads_text(threads)}: {others}")
     names = ["tapegrad", *ENGINES]
     rows = [[name, *(column[1].get(name, "–") for column in columns)] for name in names]
-    print(f"### Inference, images per second\n\n{markdown(['', *(title for title, _ in columns)], rows)}\n", flush=True)
+    table = markdown(["", *(title for title, _ in columns)], rows)
+    print(f"### Inference, images per second\n\n{table}\n\n{' '.join(busy)}\n", flush=True)
 
 
 def measure(threads, batches, rounds):
-    """A column for each batch size: its title, and a text for each peer."""
+    """A column for each batch size, its title and a text for each peer; and how busy the machine was."""
 
     def engine(name):
         words, environment = ENGINES[name]
@@ -48,7 +51,8 @@ def measure(threads, batches, rounds):
                 raise WorkerFailed(f"{worker.name}: its logits for {batch} images are off by {difference}")
 
     workers = start_all(makers, check)
-    samples = alternate_cases(workers, [("run", batch) for batch in batches], rounds)
+    turns = Rounds(workers, rounds)
+    samples = turns.alternate_cases([("run", batch) for batch in batches])
     for worker in workers:
         worker.close()
     columns = []
@@ -59,4 +63,4 @@ def measure(threads, batches, rounds):
             latency = f", {median(times) * 1e6:.0f} µs" if batch == 1 else ""
             cells[worker.name] = f"{batch / median(times):,.0f}{latency} ({ratio(times, row[0]):.2f} ×)"
         columns.append((f"batch {batch}, {threads_text(threads)}", cells))
-    return columns
+    return columns, turns.others.text()

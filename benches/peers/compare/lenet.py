@@ -1,19 +1,23 @@
 """The tables of training: an epoch with its evaluation, the evaluation by itself, and the memory."""
 
 import peers
-from rounds import alternate, markdown, median, note, ratio, start_all, threads_text
+from rounds import Rounds, markdown, median, note, ratio, start_all, threads_text
 
 STEPS = 235  # of an epoch: 60,000 images in batches of 256
-NETS = {"lenet": "LeNet", "lenet-batch-norm": "LeNet with batch norm"}
+WARM_UP = 24
 
 
-def tables(threads_list, rounds):
-    for net in NETS:
-        for threads in threads_list:
-            print(table(net, threads, rounds), flush=True)
+def plain(threads_list, rounds):
+    for threads in threads_list:
+        print(table("LeNet", "lenet", threads, rounds), flush=True)
 
 
-def table(net, threads, rounds):
+def batch_norm(threads_list, rounds):
+    for threads in threads_list:
+        print(table("LeNet with batch norm", "lenet-batch-norm", threads, rounds), flush=True)
+
+
+def table(title, net, threads, rounds):
     trainers = {trainer.name: trainer for trainer in peers.trainers(net, threads)}
     losses = {}
 
@@ -23,10 +27,11 @@ def table(net, threads, rounds):
         return worker
 
     def warm_up(worker):
-        """A first epoch, in which libraries compile, allocate and look for their fastest kernels."""
-        losses[worker.name] = [worker.ask("train", trainers[worker.name].steps)[1]]
-        worker.ask("evaluate")
-        note(f"{worker.name}: warm")
+        """A tenth of an epoch, in which libraries compile, allocate and look for their fastest kernels."""
+        seconds, loss = worker.ask("train", WARM_UP)
+        losses[worker.name] = [loss]
+        evaluation, _ = worker.ask("evaluate")
+        note(f"{worker.name}: warm after {seconds:.1f} and {evaluation:.1f} s")
 
     def measure(worker, number):
         trainer = trainers[worker.name]
@@ -39,7 +44,8 @@ def table(net, threads, rounds):
         return seconds * STEPS / trainer.steps + evaluation, evaluation
 
     workers = start_all([lambda trainer=trainer: start(trainer) for trainer in trainers.values()], warm_up)
-    samples = alternate(workers, rounds, measure)
+    turns = Rounds(workers, rounds)
+    samples = turns.alternate(measure)
     memory = [worker.ask("memory")[0] for worker in workers]
     for worker in workers:
         worker.close()
@@ -66,4 +72,4 @@ def table(net, threads, rounds):
             ]
         )
     header = ["", "epoch + evaluation, s", "least to most", "× tapegrad", "evaluation, s", "× tapegrad", "peak memory, MB"]
-    return f"### {NETS[net]}, {threads_text(threads)}\n\n{markdown(header, rows)}\n"
+    return f"### {title}, {threads_text(threads)}\n\n{markdown(header, rows)}\n\n{turns.others.text()}\n"

@@ -4,7 +4,7 @@ import importlib.util
 import pathlib
 
 import peers
-from rounds import alternate_cases, markdown, median, note, ratio, start_all, threads_text
+from rounds import Rounds, markdown, median, note, ratio, start_all, threads_text
 from worker import Worker
 
 # m, n, k: squares; the two convolutions of LeNet, an image each; the products of its dense layers.
@@ -54,7 +54,8 @@ def table(threads, rounds):
     workers = start_all(makers, lambda worker: worker.ask("check", *SIZES[0]))
     for size in SIZES:
         agree(workers, size)
-    samples = alternate_cases(workers, [("run", *size) for size in SIZES], rounds)
+    turns = Rounds(workers, rounds)
+    samples = turns.alternate_cases([("run", *size) for size in SIZES])
     for worker in workers:
         worker.close()
     rows = []
@@ -64,7 +65,7 @@ def table(threads, rounds):
         best = min(ratio(times, row[0]) for times in row[1:])
         rows.append([f"{m}×{n}×{k}", *rates, f"{best:.2f}"])
     header = ["m×n×k, GFLOP/s", *(worker.name for worker in workers), "tapegrad : best other"]
-    return f"### Matrix products, {threads_text(threads)}\n\n{markdown(header, rows)}\n"
+    return f"### Matrix products, {threads_text(threads)}\n\n{markdown(header, rows)}\n\n{turns.others.text()}\n"
 
 
 def agree(workers, size):

@@ -7,44 +7,55 @@ time beginning with another, and a peer is judged by the median over the rounds 
 import statistics
 import sys
 
+from busy import Others
 from worker import WorkerFailed
 
 # A shorter measurement says little; runs are repeated until one takes about this long, in seconds.
 LONG_ENOUGH = 0.02
 
 
-def alternate(workers, rounds, measure):
-    """The samples of each worker: `measure(worker, round)` once per round, or None to leave the worker out of it."""
-    samples = [[] for _ in workers]
-    for number in range(rounds):
-        order = list(range(len(workers)))
-        for i in order[number % len(order) :] + order[: number % len(order)]:
-            samples[i].append(measure(workers[i], number))
-    return samples
+class Rounds:
+    """Asks workers in turn, and sees how busy the machine is."""
 
+    def __init__(self, workers, count):
+        self.workers, self.count, self.others = workers, count, Others()
 
-def alternate_cases(workers, cases, rounds):
-    """Seconds of one run: `samples[case][worker][round]`. A case is a request and its numbers, between which the repeats go.
+    def alternate(self, measure):
+        """The samples of each worker: `measure(worker, round)` once per round; None leaves the worker out of the round."""
+        samples = [[] for _ in self.workers]
+        for number in range(self.count):
+            self.others.look()
+            for i in self.order(number):
+                samples[i].append(measure(self.workers[i], number))
+        return samples
 
-    All cases are measured in every round, so that a busy moment of the machine touches one sample of many cases, not all of one.
-    """
-    repeats = {}
-    for case in cases:
-        for worker in workers:
-            request, *words = case
-            worker.ask(request, 1, *words)  # compiles, fills caches
-            (once,) = worker.ask(request, 1, *words)
-            repeats[case, worker] = min(max(round(LONG_ENOUGH / once), 1), 20_000)
-    samples = {case: [[] for _ in workers] for case in cases}
-    for number in range(rounds):
-        for case in cases:
-            request, *words = case
-            order = list(range(len(workers)))
-            for i in order[number % len(order) :] + order[: number % len(order)]:
-                worker = workers[i]
-                samples[case][i].append(worker.ask(request, repeats[case, worker], *words)[0])
-        note(f"round {number + 1} of {rounds}")
-    return samples
+    def alternate_cases(self, cases):
+        """Seconds of one run: `samples[case][worker][round]`. A case is a request and its numbers, between which the repeats go.
+
+        Every round measures all cases, so that a busy moment of the machine touches one sample of many cases, not all of one.
+        """
+        repeats = {}
+        for request, *words in cases:
+            for worker in self.workers:
+                worker.ask(request, 1, *words)  # compiles, fills caches
+                (once,) = worker.ask(request, 1, *words)
+                repeats[(request, *words), worker] = min(max(round(LONG_ENOUGH / once), 1), 20_000)
+        samples = {case: [[] for _ in self.workers] for case in cases}
+        for number in range(self.count):
+            self.others.look()
+            for case in cases:
+                request, *words = case
+                for i in self.order(number):
+                    worker = self.workers[i]
+                    samples[case][i].append(worker.ask(request, repeats[case, worker], *words)[0])
+            note(f"round {number + 1} of {self.count}")
+        return samples
+
+    def order(self, number):
+        """Each round begins with another worker."""
+        order = list(range(len(self.workers)))
+        begin = number % len(order)
+        return order[begin:] + order[:begin]
 
 
 def median(samples):

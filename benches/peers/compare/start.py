@@ -4,14 +4,16 @@ import tempfile
 import time
 
 import peers
+from busy import Others
 from rounds import markdown, median, note, ratio, threads_text
 from worker import WorkerFailed
 
 
 def tables(threads_list, rounds):
     threads = max(threads_list)
-    samples, memory = {}, {}
+    samples, memory, others = {}, {}, Others()
     for number in range(rounds):
+        others.look()
         # PyTorch's compiler finds nothing from an earlier run.
         with tempfile.TemporaryDirectory() as cache:
             for trainer in peers.trainers("lenet", threads, cache):
@@ -29,7 +31,7 @@ def tables(threads_list, rounds):
         rows.append([name, f"{median(row):.2f}", spread, f"{ratio(row, own):.0f}", f"{memory[name] / 1e6:.0f}"])
     header = ["", "s", "least to most", "× tapegrad", "peak memory by then, MB"]
     title = f"From the start to the first step of training, {threads_text(threads)}"
-    print(f"### {title}\n\n{markdown(header, rows)}\n", flush=True)
+    print(f"### {title}\n\n{markdown(header, rows)}\n\n{others.text()}\n", flush=True)
 
 
 def start(trainer):
