@@ -19,7 +19,21 @@ def onnx_runtime(folder):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
     session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
-    return lambda images: lambda: session.run(None, {"images": images})[0]
+
+    def prepare(images):
+        # Bound once, so that a run is nothing but the run.
+        output = onnxruntime.OrtValue.ortvalue_from_numpy(numpy.empty((len(images), 10), numpy.float32))
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("images", onnxruntime.OrtValue.ortvalue_from_numpy(images))
+        binding.bind_ortvalue_output(session.get_outputs()[0].name, output)
+
+        def run():
+            session.run_with_iobinding(binding)
+            return output
+
+        return run
+
+    return prepare
 
 
 def pytorch(folder, compiled):
@@ -40,7 +54,7 @@ def pytorch(folder, compiled):
                 if compiled:
                     case = torch.compile(net, dynamic=False)
                 else:
-                    case = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, tensor)))
+                    case = torch.jit.freeze(torch.jit.trace(net, tensor))
                 for _ in range(3):
                     case(tensor)  # both compile at the first runs
             cases[len(images)] = case
@@ -48,7 +62,7 @@ def pytorch(folder, compiled):
 
         def run():
             with torch.inference_mode():
-                return case(tensor).numpy()
+                return case(tensor)
 
         return run
 
@@ -63,7 +77,7 @@ def main(engine, folder):
 
     def answer(request, numbers):
         run = prepare(images[: numbers[-1]])
-        return run().ravel().tolist() if request == "check" else [seconds(numbers[0], run)]
+        return run().numpy().ravel().tolist() if request == "check" else [seconds(numbers[0], run)]
 
     serve(answer)
 
