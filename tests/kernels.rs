@@ -4,12 +4,11 @@
 //! The product takes whatever instruction set the process has chosen, so one test starts this binary again under each of
 //! the others (`TAPEGRAD_ISA`). exp, ln, tanh and sigmoid are in `math.rs`.
 
+mod every_isa;
 mod oracle;
 
-use std::process::Command;
-
 use tapegrad::gemm::{self, Matrix, MatrixMut, Start, naive};
-use tapegrad::simd::{Isa, Kernel, LANES, Lanes, Level, dispatch_at, level};
+use tapegrad::simd::{Isa, Kernel, LANES, Lanes, Level, dispatch_at};
 
 type Vector = [f32; LANES];
 
@@ -307,20 +306,6 @@ fn the_three_loops_are_one_chain() {
 
 #[test]
 fn products_on_every_other_instruction_set() {
-    if std::env::var_os("TAPEGRAD_ISA").is_some() {
-        // This is the process that the lines below started, or somebody has chosen.
-        assert_eq!(std::env::var("TAPEGRAD_ISA").as_deref(), Ok(level().name()));
-        return;
-    }
-    let program = std::env::current_exe().expect("this program has a path");
-    for other in Level::ALL.into_iter().filter(|other| other.is_available() && *other != level()) {
-        let output = Command::new(&program)
-            .env("TAPEGRAD_ISA", other.name())
-            .arg("product")
-            .output()
-            .expect("it starts");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "on {other:?}:\n{text}");
-        assert!(text.contains("test every_size_of_product ... ok"), "on {other:?} nothing ran:\n{text}");
-    }
+    every_isa::run_again("every_size_of_product");
+    every_isa::run_again("large_products");
 }
