@@ -1,11 +1,16 @@
 //! Every op gives the same bits wherever its inputs, and the gradient of its output, lie in memory: stored by any order of axes,
 //! cut out of something larger, apart from each other, at addresses that no vector register is aligned to.
 //!
+//! And the same on every instruction set.
+//!
 //! `gradients.rs` and its neighbours say what each op is, on small inputs. Here nothing is asked but the bits, on sizes that are
 //! cut into chunks and shared by three threads too.
 
+mod every_isa;
 mod formula;
 mod oracle;
+
+use std::cell::Cell;
 
 use formula::tensor;
 use oracle::labels;
@@ -63,6 +68,11 @@ fn run(inputs: &[Tensor], op: &impl for<'t> Fn(&[Var<'t>]) -> Var<'t>, dy: &Tens
     results.map(|tensor| tensor.to_vec().iter().map(|x| x.to_bits()).collect()).collect()
 }
 
+thread_local! {
+    /// Set while results are not compared with each other, but gathered for the other instruction sets: their hash so far.
+    static GATHERED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
 #[track_caller]
 fn check(what: &str, inputs: &[Tensor], op: impl for<'t> Fn(&[Var<'t>]) -> Var<'t>) {
     parallel::set_threads(3);
@@ -71,6 +81,15 @@ fn check(what: &str, inputs: &[Tensor], op: impl for<'t> Fn(&[Var<'t>]) -> Var<'
     let dy = tensor(77, &y.shape());
     let want = run(inputs, &op, &dy);
     assert!(want[0].iter().all(|&bits| f32::from_bits(bits).is_finite()), "{what}: made a NaN");
+    if let Some(before) = GATHERED.get() {
+        // FNV-1a, a word at a time.
+        let mixed = |hash: u64, bits: &u32| (hash ^ u64::from(*bits)).wrapping_mul(0x0000_0100_0000_01b3);
+        let hash = want.iter().flatten().fold(before, mixed);
+        // Where it fails, the first line that differs names the op.
+        println!("{hash:016x} after {what} of {:?}", inputs.iter().map(Tensor::shape).collect::<Vec<_>>());
+        GATHERED.set(Some(hash));
+        return;
+    }
 
     let choices: Vec<_> = inputs.iter().chain([&dy]).map(layouts).collect();
     let most = choices.iter().map(Vec::len).max().expect("dy, at least");
@@ -249,4 +268,20 @@ fn batch_norms() {
             v[0].batch_norm(v[1], v[2], &mut mean, &mut var, 0.9, 1e-5)
         });
     }
+}
+
+#[test]
+fn every_instruction_set() {
+    GATHERED.set(Some(0xcbf2_9ce4_8422_2325));
+    arithmetic();
+    functions_of_one_number();
+    sums_and_maxima();
+    softmax_and_losses();
+    views_and_copies();
+    products();
+    convolutions();
+    pools();
+    batch_norms();
+    let hash = GATHERED.take().expect("it was set above");
+    every_isa::agree("every_instruction_set", hash);
 }
