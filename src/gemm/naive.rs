@@ -1,6 +1,7 @@
 //! Three loops: what a matrix product means here. Everything else in this chapter is held against it, bit for bit.
 
 use super::{Matrix, MatrixMut, Start};
+use crate::simd::mul_add;
 
 /// C = A B, one element after the other, one fused multiply-add after the other.
 pub fn multiply(start: Start, a: &Matrix, b: &Matrix, mut c: MatrixMut) {
@@ -13,7 +14,7 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, mut c: MatrixMut) {
                 Start::PerColumn(bias) => bias[j],
             };
             for k in 0..a.cols() {
-                sum = a.get(i, k).mul_add(b.get(k, j), sum);
+                sum = mul_add(a.get(i, k), b.get(k, j), sum);
             }
             c.row_mut(i)[j] = sum;
         }

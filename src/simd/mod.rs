@@ -36,6 +36,7 @@ pub mod slices;
 use std::sync::OnceLock;
 
 pub use lanes::{Isa, LANES, Lanes};
+pub use scalar::mul_add;
 
 /// A piece of work written over the sixteen lanes.
 pub trait Kernel {
