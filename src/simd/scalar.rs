@@ -44,8 +44,8 @@ fn mul_add_in_f64(a: f32, b: f32, c: f32) -> f32 {
     let sum = product + c;
     let c_in_sum = sum - product;
     let cut_off = (product - (sum - c_in_sum)) + (c - c_in_sum);
-    // No comparison holds where an infinity has made this NaN.
-    let is_rounded = cut_off > 0.0 || cut_off < 0.0;
+    // The comparison does not hold either where an infinity has made this NaN.
+    let is_rounded = cut_off.abs() > 0.0;
     if !is_rounded || sum.to_bits() & 1 == 1 {
         return sum as f32;
     }
