@@ -175,7 +175,9 @@ mod tests {
         let odd = f32::from_bits(1 << 22 | 1);
         let mut cases =
             vec![(2.0_f32.powi(-75) * (1.0 + f32::EPSILON), 2.0_f32.powi(-75) * (1.0 - f32::EPSILON), odd)];
-        for _ in 0..300_000 {
+        // Miri is slow.
+        let (rounds, least) = if cfg!(miri) { (1000, 1) } else { (300_000, 100) };
+        for _ in 0..rounds {
             // Any numbers; sums where neither side is much larger; subnormal results.
             cases.push((float(0, 255), float(0, 255), float(0, 255)));
             cases.push((float(117, 20), float(117, 20), float(97, 60)));
@@ -192,6 +194,6 @@ mod tests {
             let twice = (f64::from(a) * f64::from(b) + f64::from(c)) as f32;
             rounding_twice_shows += usize::from(twice.to_bits() != want.to_bits() && !want.is_nan());
         }
-        assert!(rounding_twice_shows > 100, "only in {rounding_twice_shows} cases");
+        assert!(rounding_twice_shows > least, "only in {rounding_twice_shows} cases");
     }
 }
