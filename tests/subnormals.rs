@@ -8,7 +8,9 @@ mod oracle;
 
 use oracle::labels;
 use tapegrad::gemm::{Matrix, MatrixMut, Start, multiply};
+use tapegrad::nn::{Init, LeNet, Module, lenet_batch_norm};
 use tapegrad::ops::conv2d::Conv2dOptions;
+use tapegrad::optim::{Adam, Optimizer};
 use tapegrad::simd::{Isa, Kernel, LANES, Lanes, Level, dispatch_at};
 use tapegrad::{Tape, Tensor};
 
@@ -177,6 +179,29 @@ fn other_ops() {
     };
     check("max_pool2d", &x.max_pool2d(2).to_vec(), &windows(&|four| four.into_iter().max().unwrap_or(0)));
     check("avg_pool2d", &(&x * 4.0).avg_pool2d(2).to_vec(), &windows(&|four| four.iter().sum()));
+}
+
+/// Some CPUs take a hundred times as long for them, so it matters that training makes none: neither gradients nor, in Adam's
+/// second moments, their squares by a thousandth.
+#[test]
+fn training_makes_none() {
+    let mut init = Init::new(3);
+    let nets: [Box<dyn Module>; 2] = [Box::new(LeNet::new(&mut init)), Box::new(lenet_batch_norm(&mut init))];
+    for mut net in nets {
+        let mut adam = Adam::new(0.001);
+        let (x, labels) = (init.rand([64, 1, 28, 28]), labels(8, 64, 10));
+        for step in 1..=20 {
+            let tape = Tape::training();
+            let grads = net.forward(tape.input(&x)).cross_entropy(&labels).backward();
+            for (name, param) in net.named_parameters() {
+                let gradient = grads[param].to_vec();
+                let small =
+                    gradient.iter().filter(|x| **x != 0.0 && *x * *x * 1e-3 < f32::MIN_POSITIVE).count();
+                assert!(small == 0, "step {step}: {small} of {} gradients of {name}", gradient.len());
+            }
+            adam.step(&mut *net, &grads);
+        }
+    }
 }
 
 #[test]
