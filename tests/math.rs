@@ -119,7 +119,7 @@ fn check(function: Function, bound: f64, worst_at: f32, wanted: impl Fn(f32) -> 
 
 #[test]
 fn exp_is_within_its_bound() {
-    check(Exp, 0.9, 5.2016387, |x| x.abs() < 200.0);
+    check(Exp, 0.9, 5.2016387, f32::is_finite);
 }
 
 #[test]
@@ -129,13 +129,13 @@ fn ln_is_within_its_bound() {
 
 #[test]
 fn tanh_is_within_its_bound() {
-    check(Tanh, 1.6, 0.5561968, |x| x.abs() < 200.0);
+    check(Tanh, 1.6, 0.5561968, f32::is_finite);
 }
 
 #[test]
 fn sigmoid_is_within_its_bound() {
     // Below, e^-x overflows, and the result is 0 for a subnormal number.
-    check(Sigmoid, 2.5, -16.635704, |x| x > -88.72 && x < 200.0);
+    check(Sigmoid, 2.5, -16.635704, |x| x > -88.72 && x.is_finite());
 }
 
 /// Every x of a range, one after the other: around the places where a function changes its ways.
