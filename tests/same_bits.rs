@@ -1,7 +1,7 @@
 //! Every op gives the same bits wherever its inputs, and the gradient of its output, lie in memory: stored by any order of axes,
 //! cut out of something larger, apart from each other, at addresses that no vector register is aligned to.
 //!
-//! And the same on every instruction set.
+//! And the same on every instruction set, on any number of threads.
 //!
 //! `gradients.rs` and its neighbours say what each op is, on small inputs. Here nothing is asked but the bits, on sizes that are
 //! cut into chunks and shared by three threads too.
@@ -69,13 +69,15 @@ fn run(inputs: &[Tensor], op: &impl for<'t> Fn(&[Var<'t>]) -> Var<'t>, dy: &Tens
 }
 
 thread_local! {
-    /// Set while results are not compared with each other, but gathered for the other instruction sets: their hash so far.
+    /// Set while results are not compared with each other, but gathered for the other processes: their hash so far.
     static GATHERED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 #[track_caller]
 fn check(what: &str, inputs: &[Tensor], op: impl for<'t> Fn(&[Var<'t>]) -> Var<'t>) {
-    parallel::set_threads(3);
+    if GATHERED.get().is_none() {
+        parallel::set_threads(3);
+    }
     let tape = Tape::inference();
     let y = op(&inputs.iter().map(|input| tape.input(input)).collect::<Vec<_>>());
     let dy = tensor(77, &y.shape());

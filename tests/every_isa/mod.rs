@@ -1,4 +1,4 @@
-//! Runs tests of a binary again under each of the other instruction sets.
+//! Runs tests of a binary again under each of the other instruction sets, and on other numbers of threads.
 //!
 //! A process chooses its instructions once (`TAPEGRAD_ISA`), so the binary starts itself anew. An emulator cannot do that;
 //! there both variables that are used here are set from outside.
@@ -39,14 +39,17 @@ fn start_again(name: &str, found: &str) {
         return;
     }
     let program = std::env::current_exe().expect("this program has a path");
-    for other in Level::ALL.into_iter().filter(|&other| other != level()) {
+    for (other, threads) in Level::ALL.into_iter().zip(["1", "7", "16", "2"]) {
+        if other == level() {
+            continue;
+        }
         if !other.is_available() {
             println!("{name}: skipped on {}, which this CPU lacks", other.name());
             continue;
         }
-        println!("{name}: again on {}", other.name());
+        println!("{name}: again on {}, {threads} threads", other.name());
         let mut again = Command::new(&program);
-        again.env("TAPEGRAD_ISA", other.name()).args(["--exact", name]);
+        again.env("TAPEGRAD_ISA", other.name()).env("TAPEGRAD_THREADS", threads).args(["--exact", name]);
         if !found.is_empty() {
             again.env(FOUND, found);
         }
