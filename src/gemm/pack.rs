@@ -79,7 +79,7 @@ impl Panels for Matrix<'_> {
                     let steps = LANES.min(depth.len() - from);
                     let mut block = [isa.splat(0.0); LANES];
                     for (i, row) in block[..LANES.min(rows - column)].iter_mut().enumerate() {
-                        let row_from = &self.from(first + column + i, depth.start + from)[..];
+                        let row_from = self.from(first + column + i, depth.start + from);
                         *row = match row_from.first_chunk() {
                             Some(chunk) => isa.load(chunk),
                             None => isa.load_partial(&row_from[..steps], 0.0),
