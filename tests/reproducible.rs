@@ -15,7 +15,7 @@ use tapegrad::{Tape, parallel};
 ///
 /// They change whenever the order of an addition anywhere in training does, and with nothing else. Then, and only when that
 /// was meant, take the new ones from the message of the test that fails.
-const HASHES: [u64; 2] = [0xa927_7abb_b6e2_c3dc, 0x2ff2_aed2_cf3c_3033];
+const HASHES: [u64; 2] = [0x1ed5_b063_1f7d_3d93, 0xa04e_87a6_a905_ebce];
 
 /// One training at a time: the tests of a binary run side by side, and would change each other's number of threads.
 static TURN: Mutex<()> = Mutex::new(());

@@ -66,6 +66,10 @@ pub(crate) fn zip(op: &str, f: impl Zip, a: Tensor, b: &Tensor) -> Tensor {
     let mut y = Tensor::empty(smallest);
     if a.shape() == b.shape() {
         slices::zip(f, a.data(), b.data(), y.data_mut());
+    } else if b.numel() == 1 {
+        slices::map(WithRight(f, b.item()), a.data(), y.data_mut());
+    } else if a.numel() == 1 {
+        slices::map(WithLeft(a.item(), f), b.data(), y.data_mut());
     } else {
         Runs::new(&a.shape(), &b.shape(), &smallest).zip(f, a.data(), b.data(), y.data_mut());
     }

@@ -117,7 +117,7 @@ fn cell_44_the_batches() {
     let (mut n, mut of_class) = (0, [0; 10]);
     for (x, y) in batches(&train_iter) {
         assert_eq!(x.shape(), [y.len(), 1, 28, 28]);
-        assert!(x.data().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+        assert!(x.to_vec().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
         n += y.len();
         y.into_iter().for_each(|class| of_class[class] += 1);
     }

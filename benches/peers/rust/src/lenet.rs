@@ -58,7 +58,5 @@ pub fn serve_trainer(trainer: &mut impl Trainer) {
 }
 
 fn copy(batch: &Batch) -> (Vec<f32>, Vec<u8>) {
-    let mut pixels = vec![0.0; batch.len() * 28 * 28];
-    batch.copy_pixels(&mut pixels);
-    (pixels, batch.labels().collect())
+    (batch.pixels().to_vec(), batch.labels().collect())
 }
