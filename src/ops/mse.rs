@@ -64,6 +64,6 @@ fn mse_forward(a: &Tensor, b: &Tensor) -> (Tensor, Tensor) {
         b.shape()
     );
     let difference = a - b;
-    let loss = slices::sum_of(Squared, difference.memory()) / difference.numel() as f32;
+    let loss = slices::sum_of(Squared, difference.contiguous().data()) / difference.numel() as f32;
     (Tensor::scalar(loss), difference)
 }
