@@ -10,8 +10,9 @@ import sys
 from busy import Others
 from worker import WorkerFailed
 
-# A shorter measurement says little; runs are repeated until one takes about this long, in seconds.
-LONG_ENOUGH = 0.02
+# Runs are repeated until a measurement takes about this long, in seconds: in much shorter ones, threads that slept are still waking up
+# or share a core, and two threads of matrixmultiply showed a third of their speed.
+LONG_ENOUGH = 0.1
 
 
 class Rounds:
