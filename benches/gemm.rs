@@ -14,7 +14,7 @@ use tapegrad::nn::Init;
 
 const CUBES: [usize; 6] = [64, 128, 256, 512, 1024, 2048];
 
-/// LeNet's products as m, n, k. A convolution's are those of one image, with the filters as A and the unrolled image as B.
+/// LeNet's products as m, n, k. A convolution's are those of one image, with the filters as A and the image's patches as B.
 const LENET: [([usize; 3], &str); 6] = [
     ([6, 576, 25], "conv 1"),
     ([16, 64, 150], "conv 2"),

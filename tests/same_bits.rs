@@ -232,14 +232,17 @@ fn convolutions() {
     let plain = Conv2dOptions::default();
     let moved = Conv2dOptions { stride: (2, 1).into(), padding: (1, 2).into(), ..plain };
     let grouped = Conv2dOptions { groups: 3, dilation: (1, 2).into(), ..plain };
-    // LeNet's two, options, and one whose images are unrolled beyond the cache.
-    let cases: [([usize; 4], [usize; 4], Conv2dOptions); 6] = [
+    // LeNet's two, options, and many filters; then as many images as are worked on at once.
+    let cases: [([usize; 4], [usize; 4], Conv2dOptions); 9] = [
         ([9, 1, 28, 28], [6, 1, 5, 5], plain),
         ([9, 6, 12, 12], [16, 6, 5, 5], plain),
         ([2, 3, 9, 11], [4, 3, 3, 2], moved),
         ([3, 6, 8, 9], [9, 2, 2, 3], grouped),
         ([2, 5, 7, 6], [7, 5, 1, 1], plain),
         ([2, 16, 24, 24], [70, 16, 3, 3], plain),
+        ([19, 6, 12, 12], [16, 6, 5, 5], plain),
+        ([17, 3, 9, 11], [4, 3, 3, 2], moved),
+        ([16, 6, 8, 9], [9, 2, 2, 3], grouped),
     ];
     for (x, w, options) in cases {
         let inputs = [tensor(18, &x), tensor(19, &w), tensor(20, &w[..1])];
@@ -249,7 +252,7 @@ fn convolutions() {
 
 #[test]
 fn pools() {
-    for shape in [[5, 6, 24, 25], [2, 3, 9, 11], [3, 17, 4, 5]] {
+    for shape in [[5, 6, 24, 25], [2, 3, 9, 11], [3, 17, 4, 5], [19, 3, 8, 9]] {
         let x = [tensor(21, &shape)];
         let overlapping = MaxPool2dOptions::new(3).stride(2).padding(1);
         check("max_pool2d", &x, |v| v[0].max_pool2d(2));
@@ -262,7 +265,7 @@ fn pools() {
 
 #[test]
 fn batch_norms() {
-    for shape in [&[5, 6, 24, 25][..], &[64, 120], &[3, 7, 2, 5]] {
+    for shape in [&[5, 6, 24, 25][..], &[64, 120], &[3, 7, 2, 5], &[19, 3, 8, 9]] {
         let channels = shape[1];
         let inputs = [tensor(22, shape), tensor(23, &[channels]), tensor(24, &[channels])];
         check("batch_norm", &inputs, |v| {

@@ -119,11 +119,11 @@ fn products() {
     }
 }
 
-/// A convolution, its gradient by the images and that by the filters, each with one subnormal factor. (One that is unrolled, and
-/// one with too many filters for that.)
+/// A convolution, its gradient by the images and that by the filters, each with one subnormal factor. (Of a few images,
+/// and of as many as are worked on at once.)
 #[test]
 fn convolutions() {
-    for (n, c, side, oc, kernel) in [(3, 2, 9, 4, 3), (2, 3, 8, 70, 2)] {
+    for (n, c, side, oc, kernel) in [(3, 2, 9, 4, 3), (2, 3, 8, 70, 2), (19, 2, 9, 4, 3)] {
         let out = side - kernel + 1;
         let (x_shape, w_shape) = ([n, c, side, side], [oc, c, kernel, kernel]);
         let x = whole(4, 500, x_shape.iter().product());

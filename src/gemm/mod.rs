@@ -13,7 +13,7 @@
 //!
 //! Reading order: `naive.rs` (what it means), `matrix.rs` (strided matrices), `pack.rs` (copying blocks into the order
 //! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops),
-//! `rows.rs` (two of them, where B needs no packing).
+//! `rows.rs` (two of them, where B, or neither side, needs packing).
 //!
 //! What this is not: BLAS. There is no alpha and beta (a bias and "add to what is there" are what layers need), and
 //! the output is row-major; inputs may have any strides.
@@ -92,7 +92,7 @@ pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     });
 }
 
-/// For a C of so few columns, each number of A is used in two tiles at most: it is not packed either.
+/// For a C of so few columns, each number of A is used in few tiles, four of the widest: it is not packed either.
 const NARROW: usize = 256;
 
 /// Up to half of a second-level cache, B stays there as it lies, and copying it into panels first would only cost.

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Two units that take a new fused multiply-add every cycle and finish it after four want eight independent chains in
-//! flight: each of these tiles has at least twelve registers of them.
+//! flight: each of these tiles has at least twelve registers of them, and
+//! the smallest, for small matrices, eight.
 
 use super::rows::Rows;
 use super::{Matrix, MatrixMut, Start};
@@ -161,7 +162,7 @@ impl Right for Panel<'_> {
     }
 }
 
-/// Columns from `first` on of a B whose rows lie in memory already, as many as the tile is wide, or, if `is_last`, fewer.
+/// Columns from `first` on of a B whose rows lie in memory already, as many as the tile is wide, or, if `IS_LAST`, fewer.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<B, const IS_LAST: bool> {
     pub rows: B,

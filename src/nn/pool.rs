@@ -1,7 +1,7 @@
 //! `MaxPool2d` and `AvgPool2d`: the largest, or the mean, of what each window sees. Nothing is learned.
 //!
 //! Unlike a convolution's, the windows of a pooling lie side by side unless told otherwise: the stride is the kernel.
-//! The ops, and their adjoints, are in `ops/max_pool2d.rs` and `ops/avg_pool2d.rs`.
+//! The ops, and their adjoints, are in `ops/max_pool2d/` and `ops/avg_pool2d.rs`.
 //!
 //! Next to read: `activation.rs`.
 

@@ -11,7 +11,7 @@
 //!
 //! What this is not: einsum, or products of vectors (reshape them to matrices).
 //!
-//! Next: `window.rs`.
+//! Next: `images_last.rs`.
 
 use super::broadcast::sum_to;
 use crate::autograd::Var;

@@ -9,7 +9,7 @@
 //! an axis an index is part of the answer, and the gradient goes to that entry. A NaN counts as larger than anything.
 //! Over everything the tape keeps x and y, over an axis only the indices.
 //!
-//! What this is not: max pooling, whose windows may overlap (`max_pool2d.rs`), and no vector code: maxima over axes serve to
+//! What this is not: max pooling, whose windows may overlap (`max_pool2d/`), and no vector code: maxima over axes serve to
 //! read predictions off a few logits.
 //!
 //! Next: `layout.rs`, views on the tape.

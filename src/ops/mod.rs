@@ -12,9 +12,10 @@
 //! | `layout.rs` | `reshape`, `transpose`, `slice`, `unfold`, `cat` … with gradients |
 //! | `activation.rs`, `elementary.rs` | `sigmoid`, `tanh`, `relu`; `exp`, `ln`, `sqrt`, `square`, `pow`, `abs` |
 //! | `matmul.rs` | `matmul`, `linear` |
+//! | `images_last.rs` | a batch with its images innermost in memory, in which many are worked on at once |
 //! | `window.rs` | the arithmetic of kernel, stride, padding and dilation |
-//! | `conv2d/` | convolution: over patches packed for GEMM, and over small images unrolled in the cache |
-//! | `max_pool2d.rs`, `avg_pool2d.rs` | pooling |
+//! | `conv2d/` | convolution: of many images at once, and of single ones over patches packed for GEMM |
+//! | `max_pool2d/`, `avg_pool2d.rs` | pooling |
 //! | `batch_norm.rs` | batch normalisation |
 //! | `softmax.rs`, `cross_entropy.rs`, `mse.rs` | `softmax`, `log_softmax`; the losses |
 //!

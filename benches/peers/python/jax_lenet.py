@@ -5,14 +5,13 @@ fastest of both layouts and of both ways to pool (a reduced window is the other)
 """
 
 import sys
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy
 
 import fashion_mnist
-from protocol import serve
+from protocol import serve_trainer
 
 BATCH = 256
 FEATURES = (6, 16, 120, 84)  # of the layers with an activation
@@ -131,12 +130,7 @@ def main(net_name):
             correct += int(count_correct(state[0], state[1], test_images[part], test_labels[part]))
         return correct / len(test_images)
 
-    def answer(request, numbers):
-        start = time.perf_counter()
-        result = train(numbers[0]) if request == "train" else evaluate()
-        return [time.perf_counter() - start, result]
-
-    serve(answer)
+    serve_trainer(train, evaluate)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,17 @@ def serve(answer):
         print(">", *(f"{number:.9e}" for number in reply), flush=True)
 
 
+def serve_trainer(train, evaluate):
+    """Answers with the seconds of `train(steps)` or `evaluate()`, and with what it returned: a mean loss or an accuracy."""
+
+    def answer(request, numbers):
+        start = time.perf_counter()
+        result = train(numbers[0]) if request == "train" else evaluate()
+        return [time.perf_counter() - start, result]
+
+    serve(answer)
+
+
 def peak_memory():
     """The most memory that this process has held, in bytes; workers of its own are not counted."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

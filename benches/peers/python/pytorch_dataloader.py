@@ -5,7 +5,6 @@ itself. The data set below does what torchvision's `FashionMNIST` does with the 
 """
 
 import sys
-import time
 
 import numpy
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import fashion_mnist
-from protocol import serve
+from protocol import serve_trainer
 from pytorch_lenet import BATCH, lenet, train_batch
 
 
@@ -66,12 +65,7 @@ def main(net_name, workers):
                 correct += (net(images).argmax(dim=1) == labels).sum().item()
         return correct / len(test_loader.dataset)
 
-    def answer(request, numbers):
-        start = time.perf_counter()
-        result = train(numbers[0]) if request == "train" else evaluate()
-        return [time.perf_counter() - start, result]
-
-    serve(answer)
+    serve_trainer(train, evaluate)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ pytorch_dataloader.py). The loop is the notebook's, with what it computes in eve
 """
 
 import sys
-import time
 
 import torch
 from torch import nn
 
 import fashion_mnist
-from protocol import serve
+from protocol import serve_trainer
 
 BATCH = 256
 
@@ -77,12 +76,7 @@ def main(net_name, configuration):
                 correct += (net(batch).argmax(dim=1) == answers).sum().item()
         return correct / len(test_images)
 
-    def answer(request, numbers):
-        start = time.perf_counter()
-        result = train(numbers[0]) if request == "train" else evaluate()
-        return [time.perf_counter() - start, result]
-
-    serve(answer)
+    serve_trainer(train, evaluate)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 //! y[n, o, p]  = bias[o] + Σ_q W[o, q] · patches_n[p, q]          W: [oc, taps], patches: [positions, taps]  (im2col.rs)
 //!
 //! dW[o, q]    = Σ_n Σ_p dy[n, o, p] · patches_n[p, q]             a product over positions, summed over images
-//! dpatches_n  = Wᵀ dy_n,  scattered back into the image            the adjoint of looking through windows
+//! dpatches_n  = Wᵀ dy_n,  added up in the image                    the adjoint of looking through windows
 //! dbias[o]    = Σ_n Σ_p dy[n, o, p]
 //! ```
 //!
@@ -40,6 +40,9 @@ use sizes::Sizes;
 impl<'t> Var<'t> {
     /// Convolution of images `[n, c, h, w]` with filters `[oc, c / groups, kh, kw]` and an optional bias `[oc]`, to
     /// `[n, oc, oh, ow]`, with `oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1`. PyTorch's `F.conv2d`.
+    ///
+    /// For sixteen images or more the value lies in memory with the images innermost, so its [`data`](Tensor::data) wants a
+    /// [`contiguous`](Tensor::contiguous) first.
     ///
     /// ```
     /// use tapegrad::{Tape, Tensor, ops::conv2d::Conv2dOptions};

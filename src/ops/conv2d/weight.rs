@@ -20,7 +20,7 @@
 //! blocks' sums added in order.
 //!
 //! What this is not: GEMM, whose chains go along k one number at a time. `mod.rs` chooses by sizes alone, so the same layer always
-//! takes the same way. Next: `../max_pool2d.rs`.
+//! takes the same way. Next: `im2col.rs`.
 
 use super::sizes::Sizes;
 use crate::gemm::MatrixMut;

@@ -70,7 +70,7 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Forward { x, y, winners, planes, n, row } = self;
-        let (rows, dilation) = (planes.rows[row], planes.dilation);
+        let (rows, dilation) = (planes.rows[row], planes.window.dilation);
         let outputs = y.chunks_exact_mut(n).zip(winners.chunks_exact_mut(n));
         for (columns, (y, winners)) in planes.columns.iter().zip(outputs) {
             if rows.len == 0 || columns.len == 0 {

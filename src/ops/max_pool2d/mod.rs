@@ -124,7 +124,6 @@ struct Planes {
     /// The real places of every row of windows, and of every column.
     rows: Vec<Span>,
     columns: Vec<Span>,
-    dilation: Pair,
     window: Window,
     /// Planes per part of parallel work.
     per_chunk: usize,
@@ -157,7 +156,6 @@ impl Planes {
             two_by_two: plain && output.h * 2 <= h && output.w * 2 <= w,
             rows,
             columns,
-            dilation: window.dilation,
             window,
             per_chunk: (CHUNK / (h * w)).max(1),
             winner_bytes: if largest <= 256 { 1 } else { 8 },
@@ -202,7 +200,7 @@ fn max_pool2d_forward(x: &Tensor, planes: &Planes) -> (Tensor, Bytes) {
 
 /// Any geometry, window by window: the definition.
 fn forward_any(x: &[f32], y: &mut [f32], winners: &mut [u8], planes: &Planes) {
-    let Planes { w, dilation, winner_bytes, .. } = *planes;
+    let (w, dilation, winner_bytes) = (planes.w, planes.window.dilation, planes.winner_bytes);
     let mut outputs = y.iter_mut().zip(winners.chunks_exact_mut(winner_bytes));
     for plane in x.chunks_exact(planes.h * w) {
         for rows in &planes.rows {
@@ -246,7 +244,7 @@ fn max_pool2d_backward(dy: &Tensor, winners: &[u8], shape: Shape, planes: &Plane
 
 /// Any geometry: windows that share a winner add up, in the order of the windows.
 fn backward_any(dy: &[f32], winners: &[u8], dx: &mut [f32], planes: &Planes) {
-    let Planes { w, dilation, winner_bytes, .. } = *planes;
+    let (w, dilation, winner_bytes) = (planes.w, planes.window.dilation, planes.winner_bytes);
     dx.fill(0.0);
     let mut inputs = dy.iter().zip(winners.chunks_exact(winner_bytes));
     for plane in dx.chunks_exact_mut(planes.h * w) {
