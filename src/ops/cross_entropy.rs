@@ -9,14 +9,17 @@
 //! gradient is what is left when the factors of four ops have cancelled. The tape keeps softmax(x) and the labels;
 //! the gradient is written over the softmax.
 //!
+//! Sixteen rows are worked on at a time, one in each lane: logits are few, rows are many. So the logits are wanted by columns, as a
+//! dense layer gives them for a batch that lies images last; others are transposed first.
+//!
 //! What this is not: targets that are probabilities, class weights or label smoothing.
 //!
 //! Next: `mse.rs`.
 
-use super::softmax::{shifted_exp, update};
+use crate::gemm::MatrixMut;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, CHUNK};
-use crate::simd::{Isa, Kernel, Lanes, dispatch, math};
+use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch, math};
 use crate::{Tensor, Var};
 
 impl Tensor {
@@ -69,51 +72,95 @@ fn check(logits: &Tensor, labels: &[usize]) {
     }
 }
 
-/// The loss and the softmax of the logits.
+/// The loss and the softmax of the logits, that one as `[classes, n]`.
 fn cross_entropy_forward(x: &Tensor, labels: &[usize]) -> (Tensor, Tensor) {
     let (n, classes) = (x.size(0), x.size(1));
-    let x = x.contiguous();
-    let (mut losses, mut probabilities) = (Tensor::empty([n]), Tensor::empty([n, classes]));
+    let by_class = x.t().contiguous();
+    let (mut losses, mut probabilities) = (Tensor::empty([n]), Tensor::empty([classes, n]));
     if n > 0 {
-        let rows = (CHUNK / classes).max(1);
-        let parts =
-            (Chunks::new(losses.data_mut(), rows), Chunks::new(probabilities.data_mut(), rows * classes));
-        parallel::for_each_part(parts, |i, (losses, probabilities)| {
-            let x = &x.data()[i * rows * classes..][..probabilities.len()];
-            let labels = &labels[i * rows..][..losses.len()];
-            dispatch(Rows { classes, x, labels, losses, probabilities });
+        let width = (CHUNK / classes).next_multiple_of(LANES);
+        let columns = MatrixMut::new(probabilities.data_mut(), classes, n).split_columns(width);
+        parallel::for_each_part((Chunks::new(losses.data_mut(), width), columns), |i, (losses, columns)| {
+            let first = i * width;
+            let labels = &labels[first..][..losses.len()];
+            dispatch(Columns {
+                x: &by_class.data()[first..],
+                stride: n,
+                labels,
+                losses,
+                probabilities: columns,
+            });
         });
     }
     (Tensor::scalar(slices::sum(losses.data()) / n as f32), probabilities)
 }
 
-struct Rows<'a> {
-    classes: usize,
+/// Some columns of the logits, one for each image.
+struct Columns<'a> {
+    /// From the first image's logit of class 0 on; that of the next class lies `stride` behind.
     x: &'a [f32],
+    stride: usize,
     labels: &'a [usize],
     losses: &'a mut [f32],
-    probabilities: &'a mut [f32],
+    probabilities: MatrixMut<'a>,
 }
 
-impl Kernel for Rows<'_> {
+impl Kernel for Columns<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let rows = self.x.chunks_exact(self.classes).zip(self.probabilities.chunks_exact_mut(self.classes));
-        for (((x, p), &label), loss) in rows.zip(self.labels).zip(self.losses) {
-            let (largest, sum) = shifted_exp(isa, x, p);
-            *loss = math::ln(isa, isa.splat(sum)).to_array()[0] - (x[label] - largest);
-            let sum = isa.splat(sum);
-            update(isa, p, 0.0, |power| power / sum);
+        let Columns { x, stride, labels, losses, mut probabilities } = self;
+        let classes = probabilities.rows();
+        for (block, (losses, labels)) in losses.chunks_mut(LANES).zip(labels.chunks(LANES)).enumerate() {
+            let (first, images) = (block * LANES, losses.len());
+            let mut m = isa.splat(f32::NEG_INFINITY);
+            for class in 0..classes {
+                m = m.max(load(isa, &x[class * stride + first..][..images]));
+            }
+            // Sixteen sums, of which class j goes to number j mod 16: the order that a row's sum has in `softmax.rs`.
+            let mut sums = [isa.splat(0.0); LANES];
+            for group in (0..classes).step_by(LANES) {
+                for (class, sum) in (group..classes).zip(&mut sums) {
+                    let power = math::exp(isa, load(isa, &x[class * stride + first..][..images]) - m);
+                    store(power, &mut probabilities.row_mut(class)[first..][..images]);
+                    *sum = *sum + power;
+                }
+            }
+            let sum = I::F32::sum(sums);
+            for class in 0..classes {
+                let p = &mut probabilities.row_mut(class)[first..][..images];
+                store(load(isa, p) / sum, p);
+            }
+            let (largest, ln_sum) = (m.to_array(), math::ln(isa, sum).to_array());
+            for (i, (loss, &label)) in losses.iter_mut().zip(labels).enumerate() {
+                *loss = ln_sum[i] - (x[label * stride + first + i] - largest[i]);
+            }
         }
     }
 }
 
-fn cross_entropy_backward(dy: f32, probabilities: Tensor, labels: &[usize]) -> Tensor {
-    let (n, classes) = (probabilities.size(0), probabilities.size(1));
-    let mut dx = probabilities;
-    for (row, &label) in dx.data_mut().chunks_exact_mut(classes.max(1)).zip(labels) {
-        row[label] -= 1.0;
+/// Sixteen numbers, or fewer at the end.
+#[inline(always)]
+fn load<I: Isa>(isa: I, from: &[f32]) -> I::F32 {
+    match from.first_chunk::<LANES>() {
+        Some(full) => isa.load(full),
+        None => isa.load_partial(from, 0.0),
     }
-    dx * (dy / n as f32)
+}
+
+#[inline(always)]
+fn store<V: Lanes>(vector: V, to: &mut [f32]) {
+    match to.first_chunk_mut::<LANES>() {
+        Some(full) => vector.store(full),
+        None => vector.store_partial(to),
+    }
+}
+
+fn cross_entropy_backward(dy: f32, probabilities: Tensor, labels: &[usize]) -> Tensor {
+    let n = labels.len();
+    let mut dx = probabilities;
+    for (i, &label) in labels.iter().enumerate() {
+        dx.data_mut()[label * n + i] -= 1.0;
+    }
+    (dx * (dy / n as f32)).t()
 }

@@ -155,7 +155,8 @@ impl<'t> Var<'t> {
             adjoints.add(x_id, || if by_columns { w.t().matmul(&dy.t()).t() } else { dy.matmul(&w) });
             adjoints.add(w_id, || dy.t().matmul(&x));
             if let Some(bias) = bias_id {
-                adjoints.add(bias, || sum_to(dy, &Shape::from([out])));
+                // Always by columns: their sums are the same in either order of memory, and dy mostly lies so.
+                adjoints.add(bias, || dy.t().sum_axes(&[1], false));
             }
         })
     }

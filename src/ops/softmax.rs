@@ -133,7 +133,7 @@ fn vectors<I: Isa>(isa: I, line: &[f32], rest: f32) -> impl Iterator<Item = I::F
 
 /// Replaces every vector of a line. Lanes behind its end hold `rest`.
 #[inline(always)]
-pub(super) fn update<I: Isa>(isa: I, line: &mut [f32], rest: f32, mut f: impl FnMut(I::F32) -> I::F32) {
+fn update<I: Isa>(isa: I, line: &mut [f32], rest: f32, mut f: impl FnMut(I::F32) -> I::F32) {
     for part in line.chunks_mut(LANES) {
         match part.first_chunk_mut::<LANES>() {
             Some(full) => f(isa.load(full)).store(full),
@@ -144,7 +144,7 @@ pub(super) fn update<I: Isa>(isa: I, line: &mut [f32], rest: f32, mut f: impl Fn
 
 /// Writes e^(x - m) to `y` and gives m and their sum. The fillers behind the end are -∞, whose power is 0.
 #[inline(always)]
-pub(super) fn shifted_exp<I: Isa>(isa: I, x: &[f32], y: &mut [f32]) -> (f32, f32) {
+fn shifted_exp<I: Isa>(isa: I, x: &[f32], y: &mut [f32]) -> (f32, f32) {
     let lowest = isa.splat(f32::NEG_INFINITY);
     let mut largest = lowest;
     for x in vectors(isa, x, f32::NEG_INFINITY) {

@@ -118,13 +118,18 @@ pub trait Lanes:
     /// of vector i.
     #[inline(always)]
     fn fold_sums(rows: [Self; LANES]) -> Self {
-        let mut lanes = Self::transpose(rows);
+        Self::sum(Self::transpose(rows))
+    }
+
+    /// The sum of sixteen vectors, added in the order in which [`fold_sum`](Lanes::fold_sum) adds the lanes of one.
+    #[inline(always)]
+    fn sum(mut vectors: [Self; LANES]) -> Self {
         for half in [8, 4, 2, 1] {
             for i in 0..half {
-                lanes[i] = lanes[i] + lanes[i + half];
+                vectors[i] = vectors[i] + vectors[i + half];
             }
         }
-        lanes[0]
+        vectors[0]
     }
 
     /// The largest lane, in the same order of comparison.
