@@ -186,9 +186,11 @@ impl<B: Rows, const IS_LAST: bool> Right for Columns<B, IS_LAST> {
     fn vectors<I: Isa, const NV: usize>(&self, isa: I, step: usize) -> [I::F32; NV] {
         let from = &self.rows.data()[self.rows.step(step).row + self.first..];
         if IS_LAST && from.len() < NV * LANES {
-            let mut padded = [[0.0; LANES]; NV];
-            copy_short(from, padded.as_flattened_mut());
-            return load(isa, &padded);
+            let mut vectors = [isa.splat(0.0); NV];
+            for j in 0..NV {
+                vectors[j] = isa.load_partial(part(from, j), 0.0);
+            }
+            return vectors;
         }
         load(isa, &from[..NV * LANES].as_chunks::<LANES>().0.as_chunks::<NV>().0[0])
     }
@@ -237,31 +239,21 @@ pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Left, impl Right>)
 }
 
 // The sums stay in registers only if every index into them is known at compile time: no loop over `sums` may end
-// at run time. Rows behind the last are therefore skipped one by one, and a tile cut off by the right edge of C goes through
-// an array on the stack, before and after.
+// at run time. Rows behind the last are therefore skipped one by one, and so are numbers behind the right edge of C.
 #[inline(always)]
 fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<A, B>) {
     let rows = work.c.rows();
-    let is_wide = work.c.cols() == NV * LANES;
-    let is_full = is_wide && rows == MR;
+    let is_full = work.c.cols() == NV * LANES && rows == MR;
     let mut sums = [[isa.splat(0.0); NV]; MR];
 
     match work.start {
         Start::Zero => {}
-        Start::Accumulate if is_wide => {
-            for i in 0..MR {
-                if i < rows {
-                    let row = work.c.row_mut(i).as_chunks::<LANES>().0;
-                    for j in 0..NV {
-                        sums[i][j] = isa.load(&row[j]);
-                    }
-                }
-            }
-        }
         Start::Accumulate => {
             let mut stack = [[[0.0; LANES]; NV]; MR];
             for i in 0..rows {
-                copy_short(work.c.row_mut(i), stack[i].as_flattened_mut());
+                for j in 0..NV {
+                    isa.load_partial(part(work.c.row_mut(i), j), 0.0).store(&mut stack[i][j]);
+                }
             }
             for i in 0..MR {
                 for j in 0..NV {
@@ -271,16 +263,14 @@ fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, 
         }
         Start::PerRow(bias) => {
             let mut stack = [0.0; MR];
-            copy_short(bias, &mut stack);
+            stack[..bias.len()].copy_from_slice(bias);
             for i in 0..MR {
                 sums[i] = [isa.splat(stack[i]); NV];
             }
         }
         Start::PerColumn(bias) => {
-            let mut stack = [[0.0; LANES]; NV];
-            copy_short(bias, stack.as_flattened_mut());
             for j in 0..NV {
-                let bias = isa.load(&stack[j]);
+                let bias = isa.load_partial(part(bias, j), 0.0);
                 for i in 0..MR {
                     sums[i][j] = bias;
                 }
@@ -308,52 +298,31 @@ fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, 
                 sums[i][j].store(&mut row[j]);
             }
         }
-    } else if is_wide {
-        for i in 0..MR {
-            if i < rows {
-                let row = work.c.row_mut(i).as_chunks_mut::<LANES>().0;
-                for j in 0..NV {
-                    sums[i][j].store(&mut row[j]);
-                }
-            }
+        return;
+    }
+    let mut stack = [[[0.0; LANES]; NV]; MR];
+    for i in 0..MR {
+        for j in 0..NV {
+            sums[i][j].store(&mut stack[i][j]);
         }
-    } else {
-        let mut stack = [[[0.0; LANES]; NV]; MR];
-        for i in 0..MR {
-            for j in 0..NV {
-                sums[i][j].store(&mut stack[i][j]);
-            }
-        }
-        for i in 0..rows {
-            copy_short(stack[i].as_flattened(), work.c.row_mut(i));
+    }
+    for i in 0..rows {
+        let row = work.c.row_mut(i);
+        for j in 0..NV {
+            let (from, to) = ends(row.len(), j);
+            isa.load(&stack[i][j]).store_partial(&mut row[from..to]);
         }
     }
 }
 
-/// Copies as much as fits, vectors first, then halves: for such short runs a call of the library takes longer.
-///
-/// Not inlined: the compiler would work out all its addresses, for every row of the tile, before every tile that does not need it.
-#[inline(never)]
-fn copy_short(from: &[f32], to: &mut [f32]) {
-    let len = from.len().min(to.len());
-    let (from, to) = (&from[..len], &mut to[..len]);
-    let (from, from_rest) = from.as_chunks::<LANES>();
-    let (to, to_rest) = to.as_chunks_mut::<LANES>();
-    to.copy_from_slice(from);
-    copy_part::<8>(from_rest, to_rest);
-    copy_part::<4>(from_rest, to_rest);
-    copy_part::<2>(from_rest, to_rest);
-    copy_part::<1>(from_rest, to_rest);
-}
-
-/// Copies `SIZE` numbers if the binary form of the length has them.
+/// The numbers of a row that belong to vector `j`: sixteen, or what is left.
 #[inline(always)]
-fn copy_part<const SIZE: usize>(from: &[f32], to: &mut [f32]) {
-    if from.len() & SIZE > 0 {
-        let at = from.len() & !(2 * SIZE - 1);
-        if let (Some(from), Some(to)) = (from[at..].first_chunk::<SIZE>(), to[at..].first_chunk_mut::<SIZE>())
-        {
-            *to = *from;
-        }
-    }
+fn part(row: &[f32], j: usize) -> &[f32] {
+    let (from, to) = ends(row.len(), j);
+    &row[from..to]
+}
+
+#[inline(always)]
+fn ends(len: usize, j: usize) -> (usize, usize) {
+    (len.min(j * LANES), len.min((j + 1) * LANES))
 }

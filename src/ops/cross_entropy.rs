@@ -115,44 +115,28 @@ impl Kernel for Columns<'_> {
             let (first, images) = (block * LANES, losses.len());
             let mut m = isa.splat(f32::NEG_INFINITY);
             for class in 0..classes {
-                m = m.max(load(isa, &x[class * stride + first..][..images]));
+                m = m.max(isa.load_partial(&x[class * stride + first..][..images], 0.0));
             }
             // Sixteen sums, of which class j goes to number j mod 16: the order that a row's sum has in `softmax.rs`.
             let mut sums = [isa.splat(0.0); LANES];
             for group in (0..classes).step_by(LANES) {
                 for (class, sum) in (group..classes).zip(&mut sums) {
-                    let power = math::exp(isa, load(isa, &x[class * stride + first..][..images]) - m);
-                    store(power, &mut probabilities.row_mut(class)[first..][..images]);
+                    let power =
+                        math::exp(isa, isa.load_partial(&x[class * stride + first..][..images], 0.0) - m);
+                    power.store_partial(&mut probabilities.row_mut(class)[first..][..images]);
                     *sum = *sum + power;
                 }
             }
             let sum = I::F32::sum(sums);
             for class in 0..classes {
                 let p = &mut probabilities.row_mut(class)[first..][..images];
-                store(load(isa, p) / sum, p);
+                (isa.load_partial(p, 0.0) / sum).store_partial(p);
             }
             let (largest, ln_sum) = (m.to_array(), math::ln(isa, sum).to_array());
             for (i, (loss, &label)) in losses.iter_mut().zip(labels).enumerate() {
                 *loss = ln_sum[i] - (x[label * stride + first + i] - largest[i]);
             }
         }
-    }
-}
-
-/// Sixteen numbers, or fewer at the end.
-#[inline(always)]
-fn load<I: Isa>(isa: I, from: &[f32]) -> I::F32 {
-    match from.first_chunk::<LANES>() {
-        Some(full) => isa.load(full),
-        None => isa.load_partial(from, 0.0),
-    }
-}
-
-#[inline(always)]
-fn store<V: Lanes>(vector: V, to: &mut [f32]) {
-    match to.first_chunk_mut::<LANES>() {
-        Some(full) => vector.store(full),
-        None => vector.store_partial(to),
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) fn enter<K: Kernel>(token: Token<__m512, 1>, kernel: K) -> K::Output 
     unsafe { inner(token, kernel) }
 }
 
+/// The mask of the first lanes, or of all where there are more numbers.
+#[inline(always)]
+fn first(numbers: usize) -> __mmask16 {
+    if numbers < 16 { (1 << numbers) - 1 } else { !0 }
+}
+
 /// One intrinsic per operation, each safe for the same reason.
 macro_rules! intrinsics {
     ($($name:ident($self:ident $(, $arg:ident)*) = $body:expr;)*) => {$(
@@ -60,6 +66,17 @@ impl Register for __m512 {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller promises sixteen writable floats; the store is unaligned.
         unsafe { _mm512_storeu_ps(to, self) }
+    }
+    // Masked lanes of memory are not touched, so both may end where an allocation does.
+    #[inline(always)]
+    unsafe fn load_partial(from: &[f32], rest: f32) -> __m512 {
+        // SAFETY: the caller promises AVX-512 F; the mask has the lanes that `from` holds, at most all.
+        unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(rest), first(from.len()), from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        // SAFETY: an __m512 exists, so the CPU has AVX-512 F; the mask has the lanes that `to` has room for, at most all.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), self) }
     }
 
     intrinsics! {

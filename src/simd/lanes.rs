@@ -25,12 +25,7 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn load(self, from: &[f32; LANES]) -> Self::F32;
 
     /// Up to sixteen numbers; the lanes behind them hold `rest`.
-    #[inline(always)]
-    fn load_partial(self, from: &[f32], rest: f32) -> Self::F32 {
-        let mut padded = [rest; LANES];
-        padded[..from.len()].copy_from_slice(from);
-        self.load(&padded)
-    }
+    fn load_partial(self, from: &[f32], rest: f32) -> Self::F32;
 }
 
 /// Sixteen `f32`s: lane-wise IEEE arithmetic, and the bit operations that `math.rs` needs.
@@ -80,11 +75,7 @@ pub trait Lanes:
     }
 
     /// Writes the first `to.len()` lanes, at most sixteen.
-    #[inline(always)]
-    fn store_partial(self, to: &mut [f32]) {
-        let len = to.len();
-        to.copy_from_slice(&self.to_array()[..len]);
-    }
+    fn store_partial(self, to: &mut [f32]);
 
     /// The absolute value.
     #[inline(always)]
@@ -170,6 +161,25 @@ pub trait Register: Copy + Send + Sync + 'static {
     /// # Safety
     /// `to` must be valid for writing `WIDTH` floats.
     unsafe fn store(self, to: *mut f32);
+    /// Up to `WIDTH` numbers; the lanes behind them hold `rest`.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions.
+    #[inline(always)]
+    unsafe fn load_partial(from: &[f32], rest: f32) -> Self {
+        let mut padded = [rest; LANES];
+        copy_short(from, &mut padded);
+        // SAFETY: the caller promises the instructions, and no register is wider than sixteen lanes.
+        unsafe { Self::load(padded.as_ptr()) }
+    }
+    /// Writes the first `to.len()` lanes, at most `WIDTH`.
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        let mut lanes = [0.0; LANES];
+        // SAFETY: no register is wider than sixteen lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        copy_short(&lanes, to);
+    }
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -222,6 +232,46 @@ impl<R: Register, const N: usize> Isa for Token<R, N> {
             vector.0[i] = unsafe { R::load(from.as_ptr().add(i * R::WIDTH)) };
         }
         vector
+    }
+
+    #[inline(always)]
+    fn load_partial(self, from: &[f32], rest: f32) -> Sixteen<R, N> {
+        let mut vector = self.splat(rest);
+        for i in 0..N {
+            let end = from.len().min((i + 1) * R::WIDTH);
+            if let Some(part) = from.get(i * R::WIDTH..end) {
+                // SAFETY: the token proves the instructions, and a part of WIDTH numbers can be read whole.
+                vector.0[i] = unsafe {
+                    if part.len() == R::WIDTH { R::load(part.as_ptr()) } else { R::load_partial(part, rest) }
+                };
+            }
+        }
+        vector
+    }
+}
+
+/// Copies as much as fits, fewer than sixteen numbers: eight first, then four, two and one. A call of the library takes longer.
+///
+/// Not inlined: the compiler would work out all its addresses ahead of the loop around it, which hardly ever comes here.
+#[inline(never)]
+fn copy_short(from: &[f32], to: &mut [f32]) {
+    let len = from.len().min(to.len());
+    let (from, to) = (&from[..len], &mut to[..len]);
+    copy_part::<8>(from, to);
+    copy_part::<4>(from, to);
+    copy_part::<2>(from, to);
+    copy_part::<1>(from, to);
+}
+
+/// Copies `SIZE` numbers if the binary form of the length has them.
+#[inline(always)]
+fn copy_part<const SIZE: usize>(from: &[f32], to: &mut [f32]) {
+    if from.len() & SIZE > 0 {
+        let at = from.len() & !(2 * SIZE - 1);
+        if let (Some(from), Some(to)) = (from[at..].first_chunk::<SIZE>(), to[at..].first_chunk_mut::<SIZE>())
+        {
+            *to = *from;
+        }
     }
 }
 
@@ -308,6 +358,20 @@ impl<R: Register, const N: usize> Lanes for Sixteen<R, N> {
         for i in 0..N {
             // SAFETY: i * WIDTH + WIDTH <= LANES, the length of `to`.
             unsafe { self.0[i].store(to.as_mut_ptr().add(i * R::WIDTH)) };
+        }
+    }
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        for i in 0..N {
+            let end = to.len().min((i + 1) * R::WIDTH);
+            if let Some(part) = to.get_mut(i * R::WIDTH..end) {
+                if part.len() == R::WIDTH {
+                    // SAFETY: WIDTH numbers can be written.
+                    unsafe { self.0[i].store(part.as_mut_ptr()) };
+                } else {
+                    self.0[i].store_partial(part);
+                }
+            }
         }
     }
     #[inline(always)]
