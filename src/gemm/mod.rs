@@ -13,12 +13,13 @@
 //!
 //! Reading order: `naive.rs` (what it means), `matrix.rs` (strided matrices), `pack.rs` (copying blocks into the order
 //! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops),
-//! `rows.rs` (two of them, where B, or neither side, needs packing).
+//! `rows.rs` (two of them, where B, or neither side, needs packing), `few_rows.rs` (where there is too little to do to pack at all).
 //!
 //! What this is not: BLAS. There is no alpha and beta (a bias and "add to what is there" are what layers need), and
 //! the output is row-major; inputs may have any strides.
 
 mod blocked;
+mod few_rows;
 mod matrix;
 pub mod naive;
 mod pack;
@@ -101,6 +102,9 @@ const UNPACKED: usize = 1 << 17;
 /// C = A B on the calling thread.
 fn multiply_band(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
+    if m <= few_rows::FEW && a.strides().1 == 1 && b.strides().0 == 1 && m * n * k > 0 {
+        return few_rows::multiply_few_rows(start, *a, *b, c);
+    }
     let has_rows = b.strides().1 == 1 && b.strides().0 * k <= UNPACKED;
     if !has_rows || m * n * k == 0 {
         return multiply_block(start, a, &b.transposed(), c);
