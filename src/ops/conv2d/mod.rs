@@ -21,12 +21,13 @@
 //!
 //! What this is not: Winograd's or an FFT convolution; both round differently from the sum that the formula says.
 //!
-//! Reading order: this file, `sizes.rs`, `images_last.rs`, `weight.rs`, then `im2col.rs`, `packed.rs`. Next: `max_pool2d/mod.rs`.
+//! Reading order: this file, `sizes.rs`, `images_last.rs`, `weight.rs`, then `im2col.rs`, `packed.rs`, `small.rs`. Next: `max_pool2d/mod.rs`.
 
 pub mod im2col;
 mod images_last;
 mod packed;
 mod sizes;
+mod small;
 mod weight;
 
 use crate::autograd::Var;

@@ -9,10 +9,11 @@
 //! Images are padded by a copy first, which makes a patch a plain view. With few images, an image is cut into bands of positions, of
 //! filters or of channels, so that every thread has something to do.
 //!
-//! Next: `../max_pool2d/mod.rs`.
+//! Next: `small.rs`.
 
 use super::im2col::{Patches, Taps, pad, scatter_add, unpad};
 use super::sizes::{BLOCK, Sizes};
+use super::small;
 use crate::Tensor;
 use crate::gemm::{Matrix, MatrixMut, Packed, Start, multiply_block, pack_left, tile_rows};
 use crate::parallel::{self, Chunks, Scratch};
@@ -33,8 +34,11 @@ pub(super) fn padded(x: &Tensor, sizes: &Sizes) -> Tensor {
     result
 }
 
-/// y = bias + W · patchesᵀ, image by image. `x` is padded.
+/// y = bias + W · patchesᵀ, image by image; for small ones without packing. `x` is padded.
 pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes: &Sizes, y: &mut Tensor) {
+    if small::pays(sizes) {
+        return small::forward(x, weight, bias, sizes, y);
+    }
     let Sizes { oc, groups, ref grid, .. } = *sizes;
     let (positions, taps) = (grid.positions(), grid.taps());
     // The weights are packed once, for all images.
