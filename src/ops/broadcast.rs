@@ -94,8 +94,12 @@ pub(crate) fn sum_to(x: Tensor, shape: &Shape) -> Tensor {
     }
     let added = x.rank() - shape.len();
     let repeated = |axis: usize| axis < added || (shape[axis - added] == 1 && x.shape()[axis] != 1);
-    let axes: Vec<isize> = (0..x.rank()).filter(|&axis| repeated(axis)).map(|axis| axis as isize).collect();
-    x.sum_axes(&axes, true).reshape(shape)
+    let (mut axes, mut count) = ([0; MAX_RANK], 0);
+    for axis in (0..x.rank()).filter(|&axis| repeated(axis)) {
+        axes[count] = axis as isize;
+        count += 1;
+    }
+    x.sum_axes(&axes[..count], true).reshape(shape)
 }
 
 /// A function of two vectors with its second argument fixed.

@@ -30,18 +30,21 @@ fn matrix(tensor: &Tensor, offset: usize) -> Matrix<'_> {
     Matrix::strided(data, rows, cols, row_stride, col_stride)
 }
 
-/// For each matrix of a batch of shape `batch`, where it starts in the storage of `tensor`.
-fn batch_offsets(tensor: &Tensor, batch: &Shape) -> Vec<usize> {
+/// Where matrix `i` of a batch of shape `batch` starts in the storage of `tensor`.
+fn batch_offset(tensor: &Tensor, batch: Shape) -> impl Fn(usize) -> usize + use<> {
     let lead = tensor.rank() - 2;
     let (shape, strides) = (Shape::from(&tensor.shape()[..lead]), Shape::from(&tensor.strides()[..lead]));
-    let Some(strides) = shape.expand_strides(&strides, batch) else {
+    let Some(strides) = shape.expand_strides(&strides, &batch) else {
         unreachable!("checked: they broadcast")
     };
-    let mut offsets = vec![0];
-    for (&dim, &stride) in batch.iter().zip(strides.iter()) {
-        offsets = offsets.iter().flat_map(|&from| (0..dim).map(move |i| from + i * stride)).collect();
+    move |mut i| {
+        let mut offset = 0;
+        for (&dim, &stride) in batch.iter().zip(strides.iter()).rev() {
+            offset += i % dim * stride;
+            i /= dim;
+        }
+        offset
     }
-    offsets
 }
 
 /// Whether a matrix lies in memory column after column: a batch of features that was flattened from images last is one
@@ -68,10 +71,10 @@ fn matmul_forward(a: &Tensor, b: &Tensor) -> Tensor {
     if y.numel() == 0 {
         return y;
     }
-    let (a_offsets, b_offsets) = (batch_offsets(a, &batch), batch_offsets(b, &batch));
+    let (a_offset, b_offset) = (batch_offset(a, batch), batch_offset(b, batch));
     let each = |i: usize, y: &mut [f32]| {
         let c = MatrixMut::new(y, m, n);
-        multiply(Start::Zero, &matrix(a, a_offsets[i]), &matrix(b, b_offsets[i]), c);
+        multiply(Start::Zero, &matrix(a, a_offset(i)), &matrix(b, b_offset(i)), c);
     };
     if m * n * k.max(1) < SMALL {
         parallel::for_each_part(parallel::Chunks::new(y.data_mut(), m * n), each);
@@ -148,10 +151,10 @@ impl<'t> Var<'t> {
             multiply(start, &x_matrix, &w_matrix.transposed(), MatrixMut::new(y.data_mut(), n, out));
         }
 
-        let mut inputs = vec![self, weight];
-        inputs.extend(bias);
+        let inputs = [self, weight, bias.unwrap_or(weight)];
+        let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
-        self.tape().record("linear", &inputs, y, move |dy, adjoints| {
+        self.tape().record("linear", inputs, y, move |dy, adjoints| {
             adjoints.add(x_id, || if by_columns { w.t().matmul(&dy.t()).t() } else { dy.matmul(&w) });
             adjoints.add(w_id, || dy.t().matmul(&x));
             if let Some(bias) = bias_id {

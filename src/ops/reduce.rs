@@ -21,6 +21,7 @@ use super::broadcast::zip;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, CHUNK, Identity, Map, SumKernel, Zip};
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
+use crate::tensor::MAX_RANK;
 use crate::{Shape, Tensor, Var};
 
 /// Rows that are added one after the other. The error of a block's sum grows with its length, so blocks keep sums of
@@ -176,8 +177,8 @@ fn count(shape: &Shape, reduced: &[bool]) -> f32 {
 
 /// Which axes are reduced.
 #[track_caller]
-fn reduced(shape: &Shape, op: &str, axes: &[isize]) -> Vec<bool> {
-    let mut reduced = vec![false; shape.len()];
+fn reduced(shape: &Shape, op: &str, axes: &[isize]) -> [bool; MAX_RANK] {
+    let mut reduced = [false; MAX_RANK];
     for &axis in axes {
         let at = shape.axis(op, axis);
         assert!(!reduced[at], "{op}: axis {at} of {shape} is named twice");

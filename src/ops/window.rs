@@ -222,14 +222,13 @@ impl Axis {
     }
 
     /// By which taps of which of the `windows` a place is seen, in the order of the taps. The adjoint of [`place`](Axis::place).
-    pub fn seen(&self, place: usize, windows: usize) -> Vec<Seen> {
-        let by_tap = (0..self.kernel).filter_map(|tap| {
+    pub fn seen(self, place: usize, windows: usize) -> impl Iterator<Item = Seen> + Clone {
+        (0..self.kernel).filter_map(move |tap| {
             // place = window · stride + tap · dilation - padding
             let start = (place + self.padding).checked_sub(tap * self.dilation)?;
             let window = start / self.stride;
             (start.is_multiple_of(self.stride) && window < windows).then_some(Seen { window, tap })
-        });
-        by_tap.collect()
+        })
     }
 
     /// Where tap `tap` of window `o` looks. Only for a tap from [`taps`](Axis::taps); in padding it would be
@@ -307,7 +306,7 @@ mod tests {
                                 && axis.place(seen.window, seen.tap) == at
                         };
                         assert_eq!(
-                            axis.seen(at, fitting),
+                            axis.seen(at, fitting).collect::<Vec<_>>(),
                             all.filter(sees).collect::<Vec<_>>(),
                             "{axis:?}, {at}"
                         );

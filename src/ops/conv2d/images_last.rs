@@ -18,6 +18,7 @@
 //! What this is not: for few images, whose stretches are short, or for so many weights that they leave the cache: see
 //! [`pays`]. Next: `weight.rs`.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::sizes::Sizes;
@@ -26,6 +27,11 @@ use crate::gemm::{Listed, Matrix, MatrixMut, Packed, Start, Step, multiply_rows,
 use crate::ops::images_last::FROM;
 use crate::ops::window::Seen;
 use crate::parallel::{self, Scratch};
+
+thread_local! {
+    /// Room for a product's list of steps, taken while it is used.
+    pub(super) static STEPS: Cell<Vec<Step>> = const { Cell::new(Vec::new()) };
+}
 
 /// The most weights of one group: 256 KiB, a quarter of a second-level cache. They are read once for every few vectors of the output.
 const MOST_WEIGHTS: usize = 64 << 10;
@@ -60,8 +66,11 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
         pack_left(&Matrix::new(&weight.data()[group * oc * taps..][..oc * taps], oc, taps), mr, memory);
     }
     let packed = &packed[..];
-    let steps: Vec<Step> =
-        grid.offsets().iter().enumerate().map(|(column, offset)| Step { column, row: offset * n }).collect();
+    let mut steps = STEPS.take();
+    steps.clear();
+    steps.extend(
+        grid.offsets().iter().enumerate().map(|(column, offset)| Step { column, row: offset * n }),
+    );
 
     let y = MatrixMut::new(y.memory_mut(), groups * oc, output.h * output.w * n);
     let across = output.h * output.w / per_task;
@@ -80,6 +89,7 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
             multiply_rows(start, &weights, rows, y.block(0, i * n, oc, run * n));
         }
     });
+    STEPS.set(steps);
 }
 
 /// dx by gathering. `dy` lies images last, as `dx` does.
@@ -102,8 +112,8 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
         pack_left(&Matrix::new(&transposed, c, depth), mr, memory);
     }
     let (packed, dy) = (&packed[..], dy.memory());
-    // For every column of the image, the kernel's columns that saw it, and where.
-    let columns: Vec<Vec<Seen>> = (0..image.w).map(|x| window.columns().seen(x, output.w)).collect();
+    // The kernel's columns that saw a column of the image, and where.
+    let columns = |x: usize| window.columns().seen(x, output.w);
 
     let dx = MatrixMut::new(dx.memory_mut(), groups * c, image.h * image.w * n);
     let across = image.h * image.w / per_task;
@@ -114,37 +124,41 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
         let dy = &dy[group * group_size..][..group_size];
         let weights = Packed::of(&packed[group * packed_size..][..packed_size], c, depth, mr);
         let rows = window.rows().seen(y, output.h);
-        let mut steps = Vec::new();
-        for run in runs(&columns[x..x + per_task]) {
+        let mut steps = STEPS.take();
+        for run in runs(x..x + per_task, columns) {
             steps.clear();
             for o in 0..oc {
-                for row in &rows {
-                    for column in &columns[x + run.start] {
+                for row in rows.clone() {
+                    for column in columns(run.start) {
                         let position = (o * output.h + row.window) * output.w + column.window;
                         let tap = (o * kernel.h + row.tap) * kernel.w + column.tap;
                         steps.push(Step { column: tap, row: position * n });
                     }
                 }
             }
-            let block = dx.block(0, run.start * n, c, run.len() * n);
+            let block = dx.block(0, (run.start - x) * n, c, run.len() * n);
             multiply_rows(Start::Zero, &weights, Listed { data: dy, steps: &steps }, block);
         }
+        STEPS.set(steps);
     });
 }
 
 /// Cuts columns into runs in which one is seen by the same taps as the one before it, each by the next window: their pixels, and what
 /// sees them, lie side by side.
-fn runs(columns: &[Vec<Seen>]) -> impl Iterator<Item = Range<usize>> {
-    let continues = |a: &[Seen], b: &[Seen]| {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.tap == b.tap && a.window + 1 == b.window)
+fn runs<S: Iterator<Item = Seen>>(
+    columns: Range<usize>,
+    seen: impl Fn(usize) -> S,
+) -> impl Iterator<Item = Range<usize>> {
+    let continues = move |column: usize| {
+        seen(column - 1).map(|seen| Seen { window: seen.window + 1, ..seen }).eq(seen(column))
     };
-    let mut start = 0;
+    let mut start = columns.start;
     std::iter::from_fn(move || {
         let first = start;
         start += 1;
-        while start < columns.len() && continues(&columns[start - 1], &columns[start]) {
+        while start < columns.end && continues(start) {
             start += 1;
         }
-        (first < columns.len()).then_some(first..start)
+        (first < columns.end).then_some(first..start)
     })
 }

@@ -79,10 +79,10 @@ impl<'t> Var<'t> {
             y
         };
 
-        let mut inputs = vec![self, weight];
-        inputs.extend(bias);
+        let inputs = [self, weight, bias.unwrap_or(weight)];
+        let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
-        self.tape().record("conv2d", &inputs, y, move |dy, adjoints| {
+        self.tape().record("conv2d", inputs, y, move |dy, adjoints| {
             let dy = if is_images_last { order::images_last(&dy, 0.into()) } else { dy.contiguous() };
             if let Some(bias) = bias_id {
                 adjoints.add(bias, || conv2d_backward_bias(&dy, &sizes));

@@ -13,6 +13,7 @@
 //!
 //! What this is not: for images that leave the cache. Next: `../max_pool2d/mod.rs`.
 
+use super::images_last::STEPS;
 use super::sizes::Sizes;
 use crate::Tensor;
 use crate::gemm::{Listed, Matrix, MatrixMut, Start, Step, multiply_unpacked};
@@ -36,8 +37,9 @@ pub(super) fn pays(sizes: &Sizes) -> bool {
 pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes: &Sizes, y: &mut Tensor) {
     let Sizes { oc, groups, ref grid, .. } = *sizes;
     let (output, width, taps) = (grid.output, grid.image.w, grid.taps());
-    let steps: Vec<Step> =
-        grid.offsets().iter().enumerate().map(|(column, &row)| Step { column, row }).collect();
+    let mut steps = STEPS.take();
+    steps.clear();
+    steps.extend(grid.offsets().iter().enumerate().map(|(column, &row)| Step { column, row }));
     let images = Chunks::new(y.data_mut(), sizes.output_group());
     parallel::for_each_part(images, |index, y| {
         let group = index % groups;
@@ -53,6 +55,7 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
         multiply_unpacked(start, weights, Listed { data: image, steps: &steps }, seen);
         dispatch(Narrow { wide: &wide, from: width, to: output.w, y });
     });
+    STEPS.set(steps);
 }
 
 /// Cuts rows from one width to another.

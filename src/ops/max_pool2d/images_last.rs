@@ -35,23 +35,20 @@ pub(super) fn forward(x: &Tensor, planes: &Planes) -> (Tensor, Bytes) {
 pub(super) fn backward(dy: &Tensor, winners: &[u8], shape: Shape, planes: &Planes) -> Tensor {
     let dy = images_last::images_last(dy, 0.into());
     let [n, c, h, w] = std::array::from_fn(|axis| shape[axis]);
-    let (across, down) = (planes.window.columns(), planes.window.rows());
-    let columns: Vec<Vec<Seen>> = (0..w).map(|x| seen(across, x, planes.columns.len(), w)).collect();
     let mut dx = images_last::empty(n, c, Pair { h, w });
     parallel::for_each_part(Chunks::new(dx.memory_mut(), w * n), |at, dx| {
         let plane = planes.windows() * n;
         let first = at / h * plane;
         let (dy, winners) = (&dy.memory()[first..][..plane], &winners[first..][..plane]);
-        let rows = seen(down, at % h, planes.rows.len(), h);
-        dispatch(Backward { dy, winners, dx, planes, n, rows: &rows, columns: &columns });
+        dispatch(Backward { dy, winners, dx, planes, n, row: at % h });
     });
     dx
 }
 
 /// By which windows one of `size` places is seen, with its number among the real places of each in place of the tap.
-fn seen(axis: Axis, place: usize, windows: usize, size: usize) -> Vec<Seen> {
-    let number = |seen: Seen| Seen { tap: seen.tap - axis.taps(seen.window, size).start, ..seen };
-    axis.seen(place, windows).into_iter().map(number).collect()
+fn seen(axis: Axis, place: usize, windows: usize, size: usize) -> impl Iterator<Item = Seen> {
+    axis.seen(place, windows)
+        .map(move |seen| Seen { tap: seen.tap - axis.taps(seen.window, size).start, ..seen })
 }
 
 /// One row of windows of one channel.
@@ -150,8 +147,7 @@ struct Backward<'a> {
     dx: &'a mut [f32],
     planes: &'a Planes,
     n: usize,
-    rows: &'a [Seen],
-    columns: &'a [Vec<Seen>],
+    row: usize,
 }
 
 impl Kernel for Backward<'_> {
@@ -159,11 +155,12 @@ impl Kernel for Backward<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Backward { dy, winners, dx, planes, n, rows, columns } = self;
-        for (columns, dx) in columns.iter().zip(dx.chunks_exact_mut(n)) {
+        let Backward { dy, winners, dx, planes, n, row } = self;
+        let (across, down) = (planes.window.columns(), planes.window.rows());
+        for (x, dx) in dx.chunks_exact_mut(n).enumerate() {
             let mut is_first = true;
-            for row in rows {
-                for column in columns {
+            for row in seen(down, row, planes.rows.len(), planes.h) {
+                for column in seen(across, x, planes.columns.len(), planes.w) {
                     // The pixel's number among the real places of the window.
                     let number = row.tap * planes.columns[column.window].len + column.tap;
                     let at = (row.window * planes.columns.len() + column.window) * n;
