@@ -1,9 +1,11 @@
 //! What `backward` gives back: gradients as a value. There is nothing to set to zero before the next step.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::ops::Index;
 
 use super::param::ParamId;
+use super::tape::leave;
 use super::{NodeId, Param, Tape, Var};
 use crate::Tensor;
 
@@ -24,6 +26,12 @@ impl Gradients {
     /// The gradient of a parameter, or `None` where the loss does not depend on it.
     pub fn get(&self, param: &Param) -> Option<&Tensor> {
         self.params.get(&param.id()).and_then(|id| self.slots.get(id.0)?.as_ref())
+    }
+}
+
+impl Drop for Gradients {
+    fn drop(&mut self) {
+        leave(take(&mut self.slots), take(&mut self.params));
     }
 }
 

@@ -13,6 +13,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::mem::take;
 
 use super::param::ParamId;
 use super::{Gradients, Param, Var};
@@ -24,6 +25,30 @@ use crate::simd::slices::{self, AddScaled};
 pub struct NodeId(pub(super) usize);
 
 type Backward = Box<dyn FnOnce(Tensor, &mut Adjoints)>;
+
+/// Lists that a tape needs. A tape that goes leaves them, empty, to the next one of its thread.
+#[derive(Default)]
+struct Lists {
+    nodes: Vec<Node>,
+    params: HashMap<ParamId, NodeId>,
+    slots: Vec<Option<Tensor>>,
+}
+
+thread_local! {
+    static SPARE: RefCell<Lists> = RefCell::default();
+}
+
+/// Works on the spare lists. When the thread ends there are none, and none are needed.
+fn spare<R: Default>(work: impl FnOnce(&mut Lists) -> R) -> R {
+    SPARE.try_with(|lists| work(&mut lists.borrow_mut())).unwrap_or_default()
+}
+
+/// What gradients leave when they go.
+pub(super) fn leave(mut slots: Vec<Option<Tensor>>, mut params: HashMap<ParamId, NodeId>) {
+    slots.clear();
+    params.clear();
+    spare(|lists| (lists.slots, lists.params) = (slots, params));
+}
 
 pub(super) struct Node {
     pub op: &'static str,
@@ -53,11 +78,12 @@ impl Tape {
     }
 
     fn new(training: bool) -> Tape {
+        let (nodes, params) = spare(|lists| (take(&mut lists.nodes), take(&mut lists.params)));
         Tape {
             training,
             detect_anomaly: false,
-            nodes: RefCell::default(),
-            params: RefCell::default(),
+            nodes: RefCell::new(nodes),
+            params: RefCell::new(params),
             spent: Cell::new(false),
         }
     }
@@ -172,47 +198,55 @@ impl Tape {
             self.training,
             "backward: this is an inference tape, which keeps nothing; use Tape::training()"
         );
-        let mut nodes = std::mem::take(&mut *self.nodes.borrow_mut());
+        let mut nodes = self.nodes.take();
         self.spent.set(true);
         nodes.truncate(loss.0 + 1); // what was recorded after the loss does not matter to it
         let Some(last) = nodes.last() else { unreachable!("the loss is a node") };
-        let mut adjoints = Adjoints {
-            slots: Vec::new(),
-            wants: nodes.iter().map(|node| node.wants_grad).collect(),
-            shapes: if cfg!(debug_assertions) {
-                nodes.iter().map(|node| node.value.shape()).collect()
-            } else {
-                vec![]
-            },
-        };
-        adjoints.slots.resize_with(nodes.len(), || None);
         let seed = Tensor::full(last.value.shape(), 1.0);
+        let mut slots = spare(|lists| take(&mut lists.slots));
+        slots.resize_with(nodes.len(), || None);
+        let mut adjoints = Adjoints { nodes, slots };
         adjoints.add(loss, || seed);
-        while let Some(Node { op, value, backward, .. }) = nodes.pop() {
+        while let Some(Node { op, value, backward, .. }) = adjoints.nodes.pop() {
             drop(value);
             let Some(backward) = backward else { continue }; // a leaf: its adjoint is a result
-            let Some(dy) = adjoints.slots[nodes.len()].take() else { continue }; // the loss does not depend on it
+            // None where the loss does not depend on it.
+            let Some(dy) = adjoints.slots[adjoints.nodes.len()].take() else { continue };
             if self.detect_anomaly {
                 assert_finite(op, "got as its gradient", &dy, "in backward");
             }
             backward(dy, &mut adjoints);
         }
+        self.nodes.replace(adjoints.nodes);
         Gradients::new(self, adjoints.slots, self.params.take())
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        let (mut nodes, mut params) = (self.nodes.take(), self.params.take());
+        nodes.clear();
+        params.clear();
+        spare(|lists| {
+            lists.nodes = nodes;
+            if !self.spent.get() {
+                lists.params = params; // otherwise the gradients have them
+            }
+        });
     }
 }
 
 /// The derivatives of the loss by every node, as far as backward has come.
 pub struct Adjoints {
+    /// Those that backward has not come to.
+    nodes: Vec<Node>,
     slots: Vec<Option<Tensor>>,
-    wants: Vec<bool>,
-    /// For debug assertions: the shape that each gradient must have.
-    shapes: Vec<crate::Shape>,
 }
 
 impl Adjoints {
     /// Whether the gradient of a node is wanted at all.
     pub fn wants(&self, node: NodeId) -> bool {
-        self.wants[node.0]
+        self.nodes[node.0].wants_grad
     }
 
     /// Adds to the gradient of a node. The closure runs only where the gradient is wanted, so nothing is computed that nobody
@@ -223,7 +257,7 @@ impl Adjoints {
         }
         let gradient = gradient();
         if cfg!(debug_assertions) {
-            assert_eq!(gradient.shape(), self.shapes[node.0], "the gradient of node {node:?}");
+            assert_eq!(gradient.shape(), self.nodes[node.0].value.shape(), "the gradient of node {node:?}");
         }
         let slot = &mut self.slots[node.0];
         match slot {

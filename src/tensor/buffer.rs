@@ -14,7 +14,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// One cache line, and the widest vector register there is.
 const ALIGN: usize = 64;
@@ -22,7 +22,7 @@ const ALIGN: usize = 64;
 /// The smallest block: one vector of sixteen lanes, which is one cache line.
 const MIN_CAPACITY: usize = 16;
 
-/// A block of `f32`s with one owner. [`super::Tensor`] shares it through an `Arc`.
+/// A block of `f32`s. Tensors share it through a [`Shared`].
 pub struct Buffer {
     pointer: NonNull<f32>,
     /// The elements in use.
@@ -47,16 +47,11 @@ pub struct Statistics {
     pub free_bytes: usize,
 }
 
-/// Blocks by size class. Pointers are kept as addresses without an owner; only this list owns them.
+/// Blocks by size class, each with its counter of owners: the counter is recycled, too.
 struct FreeList {
-    classes: Vec<Vec<Block>>,
+    classes: Vec<Vec<Arc<Buffer>>>,
     allocated: usize,
 }
-
-struct Block(NonNull<f32>);
-
-// SAFETY: a Block is plain memory that nobody else points to.
-unsafe impl Send for Block {}
 
 static FREE: Mutex<FreeList> = Mutex::new(FreeList { classes: Vec::new(), allocated: 0 });
 
@@ -90,33 +85,81 @@ fn layout(capacity: usize) -> Layout {
 }
 
 impl Buffer {
-    /// A buffer of `len` elements whose values are unspecified; the caller writes every one.
-    pub(crate) fn new(len: usize) -> Buffer {
-        let (class, capacity) = class_of(len);
-        let recycled = free_list().classes.get_mut(class).and_then(Vec::pop);
-        if let Some(Block(pointer)) = recycled {
-            let mut buffer = Buffer { pointer, len, capacity };
-            if cfg!(debug_assertions) {
-                buffer.fill(f32::NAN);
-            }
-            return buffer;
-        }
+    /// Asks the system for a block.
+    fn allocate(capacity: usize) -> Buffer {
         let layout = layout(capacity);
         // SAFETY: the layout's size is at least MIN_CAPACITY floats, so not zero.
         let Some(pointer) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        free_list().allocated += 1;
-        Buffer { pointer: pointer.cast(), len, capacity }
+        Buffer { pointer: pointer.cast(), len: capacity, capacity }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let class = class_of(self.capacity).0;
+        // SAFETY: allocated with exactly this layout, and nobody points to it any more.
+        unsafe { dealloc(self.pointer.as_ptr().cast(), layout(self.capacity)) };
+    }
+}
+
+/// A block that tensors share. The last of them gives it back to the free list.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// Taken out only when dropped.
+    block: Option<Arc<Buffer>>,
+}
+
+impl Shared {
+    /// A block of `len` elements whose values are unspecified; the caller writes every one.
+    pub fn new(len: usize) -> Shared {
+        let (class, capacity) = class_of(len);
+        let recycled = free_list().classes.get_mut(class).and_then(Vec::pop);
+        let is_stale = recycled.is_some();
+        let mut block = recycled.unwrap_or_else(|| {
+            free_list().allocated += 1;
+            Arc::new(Buffer::allocate(capacity))
+        });
+        // Nobody else has it: it is new, or was taken out of the list.
+        if let Some(buffer) = Arc::get_mut(&mut block) {
+            buffer.len = len;
+            if is_stale && cfg!(debug_assertions) {
+                buffer.fill(f32::NAN);
+            }
+        }
+        Shared { block: Some(block) }
+    }
+
+    /// The block to write to, if nobody else has it.
+    pub fn get_mut(&mut self) -> Option<&mut Buffer> {
+        self.block.as_mut().and_then(Arc::get_mut)
+    }
+
+    /// Whether nobody else has the block.
+    pub fn is_unique(&self) -> bool {
+        self.block.as_ref().is_some_and(|block| Arc::strong_count(block) == 1)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(mut block) = self.block.take() else { return };
+        // Where two threads let go of a block at the same time, each may see the other. It goes back to the system then.
+        let Some(buffer) = Arc::get_mut(&mut block) else { return };
+        let class = class_of(buffer.capacity).0;
         let mut free = free_list();
         if free.classes.len() <= class {
             free.classes.resize_with(class + 1, Vec::new);
         }
-        free.classes[class].push(Block(self.pointer));
+        free.classes[class].push(block);
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Buffer;
+    fn deref(&self) -> &Buffer {
+        match &self.block {
+            Some(block) => block,
+            None => unreachable!("taken out only when dropped"),
+        }
     }
 }
 
@@ -138,14 +181,14 @@ impl std::ops::DerefMut for Buffer {
 
 /// Bytes in recycled memory: for what an op keeps that is no `f32`, such as the places of maxima.
 pub(crate) struct Bytes {
-    floats: Buffer,
+    floats: Shared,
     len: usize,
 }
 
 impl Bytes {
     /// `len` bytes whose values are unspecified; the caller writes every one.
     pub fn new(len: usize) -> Bytes {
-        Bytes { floats: Buffer::new(len.div_ceil(size_of::<f32>())), len }
+        Bytes { floats: Shared::new(len.div_ceil(size_of::<f32>())), len }
     }
 }
 
@@ -159,8 +202,12 @@ impl std::ops::Deref for Bytes {
 
 impl std::ops::DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above; any four bytes are a valid f32, too, and `&mut self` makes this the only access.
-        unsafe { slice::from_raw_parts_mut(self.floats.as_mut_ptr().cast(), self.len) }
+        let len = self.len;
+        match self.floats.get_mut() {
+            // SAFETY: as above; any four bytes are a valid f32, too, and `&mut self` makes this the only access.
+            Some(floats) => unsafe { slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), len) },
+            None => unreachable!("never shared"),
+        }
     }
 }
 
@@ -185,13 +232,7 @@ pub fn statistics() -> Statistics {
 
 /// Gives every free block back to the system, for a program that is done with large tensors.
 pub fn release_free() {
-    let mut list = free_list();
-    for class in 0..list.classes.len() {
-        for Block(pointer) in std::mem::take(&mut list.classes[class]) {
-            // SAFETY: blocks of this class were allocated with exactly this layout and nobody points to them.
-            unsafe { dealloc(pointer.as_ptr().cast(), layout(capacity_of(class))) };
-        }
-    }
+    free_list().classes.clear();
 }
 
 /// The capacity of a class: the inverse of [`class_of`].
@@ -218,7 +259,7 @@ mod tests {
     #[test]
     fn buffers_are_aligned_for_every_register() {
         for len in [0, 1, 17, 1000] {
-            assert_eq!(Buffer::new(len).as_ptr() as usize % ALIGN, 0);
+            assert_eq!(Shared::new(len).as_ptr() as usize % ALIGN, 0);
         }
     }
 }

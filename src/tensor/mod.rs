@@ -17,9 +17,7 @@ mod order;
 mod shape;
 mod view;
 
-use std::sync::Arc;
-
-use buffer::Buffer;
+use buffer::Shared;
 pub use create::Nested;
 pub use shape::{MAX_RANK, Shape, Strides};
 pub(crate) use view::range_ends;
@@ -35,7 +33,7 @@ pub(crate) use view::range_ends;
 /// ```
 #[derive(Clone)]
 pub struct Tensor {
-    buffer: Arc<Buffer>,
+    buffer: Shared,
     /// The index in the buffer of the element at 0, 0, ….
     offset: usize,
     shape: Shape,
@@ -48,7 +46,7 @@ impl Tensor {
     #[track_caller]
     pub fn empty(shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
-        let buffer = Arc::new(Buffer::new(shape.numel()));
+        let buffer = Shared::new(shape.numel());
         Tensor { buffer, offset: 0, shape, strides: shape.contiguous_strides() }
     }
 
@@ -126,7 +124,7 @@ impl Tensor {
 
     /// Whether no other tensor shares this one's memory, so that [`data_mut`](Tensor::data_mut) will not copy.
     pub fn is_unique(&self) -> bool {
-        Arc::strong_count(&self.buffer) == 1
+        self.buffer.is_unique()
     }
 
     /// The buffer from this tensor's first element on: what [`strides`](Tensor::strides) count from.

@@ -7,10 +7,8 @@
 //!
 //! Results are the same in every order; only the way through memory differs. Next: `create.rs`.
 
-use std::sync::Arc;
-
 use super::Tensor;
-use super::buffer::Buffer;
+use super::buffer::Shared;
 
 impl Tensor {
     /// Whether the elements fill one stretch of memory, each place once, in whatever order of the axes.
@@ -64,15 +62,15 @@ impl Tensor {
             self.strides
         );
         let (start, len) = (self.offset, self.numel());
-        if Arc::get_mut(&mut self.buffer).is_none() {
-            let mut copy = Arc::new(Buffer::new(len));
-            if let Some(to) = Arc::get_mut(&mut copy) {
+        if self.buffer.get_mut().is_none() {
+            let mut copy = Shared::new(len);
+            if let Some(to) = copy.get_mut() {
                 to[..len].copy_from_slice(self.memory());
             }
             (self.buffer, self.offset) = (copy, 0);
             return self.memory_mut();
         }
-        match Arc::get_mut(&mut self.buffer) {
+        match self.buffer.get_mut() {
             Some(buffer) if start + len <= buffer.len() => &mut buffer[start..start + len],
             _ => &mut [], // an empty view at the end of its buffer
         }

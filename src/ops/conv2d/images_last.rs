@@ -68,9 +68,7 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
     let packed = &packed[..];
     let mut steps = STEPS.take();
     steps.clear();
-    steps.extend(
-        grid.offsets().iter().enumerate().map(|(column, offset)| Step { column, row: offset * n }),
-    );
+    steps.extend(grid.offsets().iter().enumerate().map(|(column, offset)| Step { column, row: offset * n }));
 
     let y = MatrixMut::new(y.memory_mut(), groups * oc, output.h * output.w * n);
     let across = output.h * output.w / per_task;
