@@ -169,6 +169,13 @@ impl<'a> MatrixMut<'a> {
         self.split_grid(rows, width)
     }
 
+    /// Cuts groups of `group` rows each into rectangles of `height` rows by `width` columns, fewer at the edges; those of the same rows
+    /// follow each other.
+    pub fn split_cells(self, group: usize, height: usize, width: usize) -> Bands<'a> {
+        assert!(width > 0 && height > 0 && self.rows.is_multiple_of(group));
+        Bands { whole: self, group, height, width }
+    }
+
     /// Cuts it into rectangles of `height` rows, which divide all rows, by `width` columns; those of the same rows follow each other.
     pub fn split_grid(self, height: usize, width: usize) -> Bands<'a> {
         assert!(width > 0 && height > 0 && self.rows.is_multiple_of(height));

@@ -13,7 +13,8 @@
 //!
 //! Reading order: `naive.rs` (what it means), `matrix.rs` (strided matrices), `pack.rs` (copying blocks into the order
 //! the kernel reads), `tile.rs` (the micro-kernel in registers), `blocked.rs` (the five loops),
-//! `rows.rs` (two of them, where B, or neither side, needs packing), `few_rows.rs` (where there is too little to do to pack at all).
+//! `rows.rs` (two of them, where B, or neither side, needs packing), `few_rows.rs` (where there is too little to do to pack at all),
+//! `places.rs` (one loop, where A lies anywhere).
 //!
 //! What this is not: BLAS. There is no alpha and beta (a bias and "add to what is there" are what layers need), and
 //! the output is row-major; inputs may have any strides.
@@ -23,13 +24,16 @@ mod few_rows;
 mod matrix;
 pub mod naive;
 mod pack;
+mod places;
 mod rows;
 mod tile;
 
 pub use blocked::{multiply_block, tile_rows};
 pub use matrix::{Matrix, MatrixMut};
-pub use pack::{Packed, Panels, pack_left};
+pub use pack::{Packed, Panels, pack_left, transpose};
+pub use places::{Place, multiply_places, tile_for};
 pub use rows::{Listed, Rows, Step, multiply_rows, multiply_unpacked};
+pub use tile::Tile;
 
 use crate::parallel;
 

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::Matrix;
+use super::{Matrix, MatrixMut};
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
 /// One side of a product, as panels: A by its rows, B by its columns.
@@ -118,6 +118,43 @@ fn copy<I: Isa>(isa: I, from: &[f32], to: &mut [f32]) {
     for (from, to) in from_rest.iter().zip(to_rest) {
         *to = *from;
     }
+}
+
+/// `to[j][i] = from[i][j]`, for rows that lie contiguously in `from` and are at least as long as `to` has rows.
+pub fn transpose(from: Matrix, to: MatrixMut) {
+    struct Transpose<'a>(Matrix<'a>, MatrixMut<'a>);
+    impl Kernel for Transpose<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) {
+            let Transpose(from, mut to) = self;
+            let (rows, columns) = (to.cols(), to.rows());
+            // Sixteen rows are written from begin to end.
+            for j in (0..columns).step_by(LANES) {
+                let width = LANES.min(columns - j);
+                for i in (0..rows).step_by(LANES) {
+                    let height = LANES.min(rows - i);
+                    let mut block = [isa.splat(0.0); LANES];
+                    for (row, vector) in block[..height].iter_mut().enumerate() {
+                        let from = from.from(i + row, j);
+                        *vector = match from.first_chunk() {
+                            Some(chunk) => isa.load(chunk),
+                            None => isa.load_partial(from, 0.0),
+                        };
+                    }
+                    for (column, vector) in I::F32::transpose(block)[..width].iter().enumerate() {
+                        let to = &mut to.row_mut(j + column)[i..i + height];
+                        match to.first_chunk_mut::<LANES>() {
+                            Some(to) => vector.store(to),
+                            None => vector.store_partial(to),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(from.rows() == to.cols() && from.cols() >= to.rows() && from.strides().1 == 1);
+    dispatch(Transpose(from, to));
 }
 
 /// An A that lies packed already: for weights that meet many images, packed once by [`pack_left`].

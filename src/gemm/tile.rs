@@ -205,43 +205,70 @@ fn load<I: Isa, const NV: usize>(isa: I, from: &[[f32; LANES]; NV]) -> [I::F32; 
     vectors
 }
 
+/// Where the micro-kernel writes C: some rows, at most mr, each at most nr wide.
+pub(super) trait Target {
+    fn rows(&self) -> usize;
+    fn cols(&self) -> usize;
+    fn row_mut(&mut self, i: usize) -> &mut [f32];
+}
+
+impl Target for MatrixMut<'_> {
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    #[inline(always)]
+    fn cols(&self) -> usize {
+        self.cols()
+    }
+
+    #[inline(always)]
+    fn row_mut(&mut self, i: usize) -> &mut [f32] {
+        self.row_mut(i)
+    }
+}
+
 /// What one call of the micro-kernel works on.
-pub(super) struct Work<'a, A, B> {
+pub(super) struct Work<'a, A, B, C> {
     /// A, at the rows of this tile.
     pub a: A,
     /// B, at the columns of this tile.
     pub b: B,
     /// The tile of C, at most mr × nr.
-    pub c: MatrixMut<'a>,
+    pub c: C,
     /// Where the chains start; biases are those of this tile.
     pub start: Start<'a>,
 }
 
 /// Runs the micro-kernel of the given size.
 #[inline(always)]
-pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Left, impl Right>) {
+pub(super) fn run<I: Isa>(isa: I, tile: Tile, work: Work<impl Left, impl Right, impl Target>) {
     // `I::VECTORS` is known at compile time, so only the fitting arms are compiled for each instruction set.
     if I::VECTORS >= 32 {
         match (tile.mr, tile.nv) {
-            (6, 4) => advance::<I, _, _, 6, 4>(isa, work),
-            (8, 3) => advance::<I, _, _, 8, 3>(isa, work),
-            (14, 2) => advance::<I, _, _, 14, 2>(isa, work),
-            (8, 2) => advance::<I, _, _, 8, 2>(isa, work),
-            (16, 1) => advance::<I, _, _, 16, 1>(isa, work),
-            (14, 1) => advance::<I, _, _, 14, 1>(isa, work),
-            (6, 2) => advance::<I, _, _, 6, 2>(isa, work),
-            (8, 1) => advance::<I, _, _, 8, 1>(isa, work),
+            (6, 4) => advance::<I, _, _, _, 6, 4>(isa, work),
+            (8, 3) => advance::<I, _, _, _, 8, 3>(isa, work),
+            (14, 2) => advance::<I, _, _, _, 14, 2>(isa, work),
+            (8, 2) => advance::<I, _, _, _, 8, 2>(isa, work),
+            (16, 1) => advance::<I, _, _, _, 16, 1>(isa, work),
+            (14, 1) => advance::<I, _, _, _, 14, 1>(isa, work),
+            (6, 2) => advance::<I, _, _, _, 6, 2>(isa, work),
+            (8, 1) => advance::<I, _, _, _, 8, 1>(isa, work),
             other => unreachable!("no kernel for tile {other:?}"),
         }
     } else {
-        advance::<I, _, _, 6, 1>(isa, work);
+        advance::<I, _, _, _, 6, 1>(isa, work);
     }
 }
 
 // The sums stay in registers only if every index into them is known at compile time: no loop over `sums` may end
 // at run time. Rows behind the last are therefore skipped one by one, and so are numbers behind the right edge of C.
 #[inline(always)]
-fn advance<I: Isa, A: Left, B: Right, const MR: usize, const NV: usize>(isa: I, mut work: Work<A, B>) {
+fn advance<I: Isa, A: Left, B: Right, C: Target, const MR: usize, const NV: usize>(
+    isa: I,
+    mut work: Work<A, B, C>,
+) {
     let rows = work.c.rows();
     let is_full = work.c.cols() == NV * LANES && rows == MR;
     let mut sums = [[isa.splat(0.0); NV]; MR];
