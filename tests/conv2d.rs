@@ -78,6 +78,23 @@ fn cases() -> Vec<Case> {
             cases.push(Case { x: [n, 4, 9, 11], w: [6, 4 / groups, 3, 2], options });
         }
     }
+    // Filters side by side: for few images where there is work enough, for many where there are filters enough. Wide rows of few channels.
+    for (stride, padding, dilation, groups) in [
+        ((1, 1), (1, 1), (1, 1), 1),
+        ((1, 1), (0, 2), (2, 3), 2),
+        ((2, 3), (3, 1), (1, 1), 1),
+        ((2, 1), (1, 0), (1, 2), 2),
+    ] {
+        let options = oracle::conv2d::Conv2d { stride, padding, dilation, groups };
+        cases.push(Case { x: [3, 16, 23, 21], w: [groups * 20, 16 / groups, 3, 2], options });
+        cases.push(Case { x: [17, 4, 7, 8], w: [groups * 35, 4 / groups, 3, 2], options });
+        let stride = (stride.0, 1);
+        let options = oracle::conv2d::Conv2d { stride, ..options };
+        cases.push(Case { x: [2, 2, 5, 75], w: [groups * 3, 2 / groups, 3, 2], options });
+    }
+    // More taps than are summed at a time, and more weights than a task reads.
+    let padded = oracle::conv2d::Conv2d { padding: (1, 1), ..plain };
+    cases.push(Case { x: [16, 260, 3, 2], w: [70, 260, 3, 3], options: padded });
     cases.push(Case { x: [64, 3, 8, 7], w: [17, 3, 3, 3], options: plain });
     cases.push(Case {
         x: [2, 8, 6, 6],
@@ -122,6 +139,26 @@ fn agrees_with_the_loops() {
         assert_close(&format!("dx of {name}"), &got.dx.to_vec(), &dx.data, 1e-6, rounding(filters));
         assert_close(&format!("dw of {name}"), &got.dw.to_vec(), &dw.data, 1e-6, rounding(windows));
         assert_close(&format!("db of {name}"), &got.db.to_vec(), &db.data, 1e-6, rounding(windows));
+    }
+}
+
+/// The chain of an output goes along its taps, whichever way the products are done.
+#[test]
+fn an_image_alone_gives_the_bits_that_it_gives_among_many() {
+    for (w, padding) in [([6, 3, 5, 5], 0), ([24, 3, 3, 3], 1), ([40, 3, 5, 5], 2)] {
+        let options = oracle::conv2d::Conv2d { padding: (padding, padding), ..Default::default() };
+        for size in [11, 30, 70] {
+            let (x, w, b, _) = inputs(&Case { x: [16, 3, size, size], w, options });
+            let y = |x: &Tensor| {
+                let tape = Tape::inference();
+                tape.input(x).conv2d(tape.input(&w), Some(tape.input(&b)), &self::options(&options)).value()
+            };
+            let many = y(&x);
+            for images in [1, 3] {
+                let few = y(&x.slice(0, 0..images));
+                assert_eq!(few.to_vec(), many.slice(0, 0..images).to_vec(), "{images} images of {size}");
+            }
+        }
     }
 }
 

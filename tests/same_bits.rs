@@ -232,8 +232,8 @@ fn convolutions() {
     let plain = Conv2dOptions::default();
     let moved = Conv2dOptions { stride: (2, 1).into(), padding: (1, 2).into(), ..plain };
     let grouped = Conv2dOptions { groups: 3, dilation: (1, 2).into(), ..plain };
-    // LeNet's two, options, and many filters; then as many images as are worked on at once.
-    let cases: [([usize; 4], [usize; 4], Conv2dOptions); 9] = [
+    // LeNet's two, options, and many filters; then as many images as are worked on at once, with few filters and many; groups of many filters; wide rows.
+    let cases: [([usize; 4], [usize; 4], Conv2dOptions); 12] = [
         ([9, 1, 28, 28], [6, 1, 5, 5], plain),
         ([9, 6, 12, 12], [16, 6, 5, 5], plain),
         ([2, 3, 9, 11], [4, 3, 3, 2], moved),
@@ -243,6 +243,9 @@ fn convolutions() {
         ([19, 6, 12, 12], [16, 6, 5, 5], plain),
         ([17, 3, 9, 11], [4, 3, 3, 2], moved),
         ([16, 6, 8, 9], [9, 2, 2, 3], grouped),
+        ([18, 5, 9, 11], [37, 5, 3, 2], moved),
+        ([3, 12, 24, 25], [60, 4, 3, 3], grouped),
+        ([2, 3, 6, 70], [7, 3, 3, 3], plain),
     ];
     for (x, w, options) in cases {
         let inputs = [tensor(18, &x), tensor(19, &w), tensor(20, &w[..1])];

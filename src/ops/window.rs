@@ -222,7 +222,7 @@ impl Axis {
     }
 
     /// By which taps of which of the `windows` a place is seen, in the order of the taps. The adjoint of [`place`](Axis::place).
-    pub fn seen(self, place: usize, windows: usize) -> impl Iterator<Item = Seen> + Clone {
+    pub fn seen(self, place: usize, windows: usize) -> impl DoubleEndedIterator<Item = Seen> + Clone {
         (0..self.kernel).filter_map(move |tap| {
             // place = window · stride + tap · dilation - padding
             let start = (place + self.padding).checked_sub(tap * self.dilation)?;

@@ -15,30 +15,31 @@
 //! Before, images were unrolled one by one in the cache; on Zen 4 that took a tenth of an epoch of LeNet, and the products themselves were
 //! no faster.
 //!
-//! What this is not: for few images, whose stretches are short, or for so many weights that they leave the cache: see
-//! [`pays`]. Next: `weight.rs`.
+//! A single image lies images last, too, and wide rows are long enough by themselves.
+//!
+//! What this is not: for few images, whose stretches are short, or for many filters: see `filters.rs`. Next: `weight.rs`.
 
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::sizes::Sizes;
+use super::sizes::{Order, Sizes};
 use crate::Tensor;
 use crate::gemm::{Listed, Matrix, MatrixMut, Packed, Start, Step, multiply_rows, pack_left, tile_rows};
-use crate::ops::images_last::FROM;
 use crate::ops::window::Seen;
 use crate::parallel::{self, Scratch};
+use crate::simd::LANES;
 
 thread_local! {
     /// Room for a product's list of steps, taken while it is used.
     pub(super) static STEPS: Cell<Vec<Step>> = const { Cell::new(Vec::new()) };
 }
 
-/// The most weights of one group: 256 KiB, a quarter of a second-level cache. They are read once for every few vectors of the output.
-const MOST_WEIGHTS: usize = 64 << 10;
-
-/// Whether this way is taken.
-pub(super) fn pays(sizes: &Sizes) -> bool {
-    sizes.n >= FROM && (1..=MOST_WEIGHTS).contains(&(sizes.oc * sizes.grid.taps()))
+/// Whether this way is taken for few images, one by one: for rows of some vectors, side by side in the image, where windows are so small
+/// that it would not pay to bring their sums into another order (see `filters.rs`).
+pub(super) fn pays_for_each(sizes: &Sizes) -> bool {
+    let Sizes { oc, ref grid, ref window, .. } = *sizes;
+    let is_small = oc < LANES || grid.taps() < 4 * LANES;
+    window.stride.w == 1 && grid.output.w >= 4 * LANES && is_small && oc * grid.taps() > 0
 }
 
 /// How a row of the output is cut into tasks, in whole positions: more tasks where there are few rows.
@@ -52,10 +53,11 @@ fn positions_per_task(width: usize, rows: usize) -> usize {
 
 /// y = bias + W · taps. `x` is padded, and lies images last, as `y` does.
 pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes: &Sizes, y: &mut Tensor) {
-    let Sizes { n, oc, groups, ref grid, ref window, .. } = *sizes;
+    let Sizes { oc, groups, ref grid, ref window, .. } = *sizes;
+    let Order { batches, images: n } = sizes.order();
     let (output, wide, taps) = (grid.output, grid.image.w, grid.taps());
     let (stride, x) = (window.stride, x.memory());
-    let per_task = positions_per_task(output.w, output.h * groups);
+    let per_task = positions_per_task(output.w, output.h * batches * groups);
     // Side by side in the image, positions make one run; with a larger stride each is a run of its own.
     let run = if stride.w == 1 { per_task } else { 1 };
 
@@ -70,12 +72,12 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
     steps.clear();
     steps.extend(grid.offsets().iter().enumerate().map(|(column, offset)| Step { column, row: offset * n }));
 
-    let y = MatrixMut::new(y.memory_mut(), groups * oc, output.h * output.w * n);
+    let y = MatrixMut::new(y.memory_mut(), batches * groups * oc, output.h * output.w * n);
     let across = output.h * output.w / per_task;
     parallel::for_each_part(y.split_grid(oc, per_task * n), |task, mut y| {
-        let (group, first) = (task / across, task % across * per_task);
-        let (row, column) = (first / output.w, first % output.w);
-        let image = &x[group * sizes.padded_group() * n..][..sizes.padded_group() * n];
+        let (at, first) = (task / across, task % across * per_task);
+        let (group, row, column) = (at % groups, first / output.w, first % output.w);
+        let image = &x[at * sizes.padded_group() * n..][..sizes.padded_group() * n];
         let weights = Packed::of(&packed[group * packed_size..][..packed_size], oc, taps, mr);
         let start = match bias {
             Some(bias) => Start::PerRow(&bias.data()[group * oc..][..oc]),
@@ -92,10 +94,11 @@ pub(super) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, sizes:
 
 /// dx by gathering. `dy` lies images last, as `dx` does.
 pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &mut Tensor) {
-    let Sizes { n, c, oc, groups, image, ref grid, ref window, .. } = *sizes;
+    let Sizes { c, oc, groups, image, ref grid, ref window, .. } = *sizes;
+    let Order { batches, images: n } = sizes.order();
     let (output, kernel) = (grid.output, window.kernel);
     let (places, depth) = (kernel.h * kernel.w, oc * kernel.h * kernel.w);
-    let per_task = positions_per_task(image.w, image.h * groups);
+    let per_task = positions_per_task(image.w, image.h * batches * groups);
 
     // For each group Wᵀ as [c, (o, i, j)], packed.
     let mr = tile_rows(c, n);
@@ -113,13 +116,13 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
     // The kernel's columns that saw a column of the image, and where.
     let columns = |x: usize| window.columns().seen(x, output.w);
 
-    let dx = MatrixMut::new(dx.memory_mut(), groups * c, image.h * image.w * n);
+    let dx = MatrixMut::new(dx.memory_mut(), batches * groups * c, image.h * image.w * n);
     let across = image.h * image.w / per_task;
     parallel::for_each_part(dx.split_grid(c, per_task * n), |task, mut dx| {
-        let (group, first) = (task / across, task % across * per_task);
-        let (y, x) = (first / image.w, first % image.w);
+        let (at, first) = (task / across, task % across * per_task);
+        let (group, y, x) = (at % groups, first / image.w, first % image.w);
         let group_size = sizes.output_group() * n;
-        let dy = &dy[group * group_size..][..group_size];
+        let dy = &dy[at * group_size..][..group_size];
         let weights = Packed::of(&packed[group * packed_size..][..packed_size], c, depth, mr);
         let rows = window.rows().seen(y, output.h);
         let mut steps = STEPS.take();

@@ -9,11 +9,16 @@
 //! ```
 //!
 //! Every output element is one chain over taps, starting from the bias. With groups, channels are cut into as many independent
-//! convolutions. There are two ways to do the products, chosen by sizes alone: for many images, on all of them at once, with the images
-//! innermost in memory (`images_last.rs`, `weight.rs`); for few, or with very many weights, image by image over patches packed for GEMM
-//! (`packed.rs`). The first gives its output in the order `[oc, oh, ow, n]`; the shape is `[n, oc, oh, ow]` all the same.
+//! convolutions. There are three ways to do the products, chosen by sizes alone. Two read the images where they lie; they
+//! differ in what the lanes of a vector are:
 //!
-//! The tape keeps the padded images and the weights. The gradient of the images, the most expensive of the three, is not computed where
+//! - neighbouring positions of many images, or of a wide one (`images_last.rs`, `weight.rs`),
+//! - filters, if there are many (`filters.rs`, `filters_weight.rs`),
+//! - else positions of one image, in the cache (`small.rs`) or packed for GEMM (`packed.rs`).
+//!
+//! From sixteen images on, the output lies in the order `[oc, oh, ow, n]`; the shape is `[n, oc, oh, ow]` all the same.
+//!
+//! The tape keeps the images, padded but for the second way, and the weights. The gradient of the images, the most expensive of the three, is not computed where
 //! nobody wants it: the first layer of a net never does.
 //!
 //! Work is cut into tasks by sizes alone, and sums over images or rows are taken in blocks of a fixed number and added in order. So
@@ -21,8 +26,11 @@
 //!
 //! What this is not: Winograd's or an FFT convolution; both round differently from the sum that the formula says.
 //!
-//! Reading order: this file, `sizes.rs`, `images_last.rs`, `weight.rs`, then `im2col.rs`, `packed.rs`, `small.rs`. Next: `max_pool2d/mod.rs`.
+//! Reading order: this file, `sizes.rs`, `images_last.rs`, `weight.rs`, `filters.rs`, `filters_weight.rs`, then `im2col.rs`,
+//! `packed.rs`, `small.rs`. Next: `max_pool2d/mod.rs`.
 
+mod filters;
+mod filters_weight;
 pub mod im2col;
 mod images_last;
 mod packed;
@@ -32,6 +40,7 @@ mod weight;
 
 use crate::autograd::Var;
 use crate::ops::images_last as order;
+use crate::ops::window::Pair;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, AddScaled};
 use crate::{Shape, Tensor};
@@ -61,49 +70,87 @@ impl<'t> Var<'t> {
         let (x, w) = (self.value(), weight.value().contiguous());
         let bias_value = bias.map(|bias| bias.value().contiguous());
         let sizes = Sizes::new(&x.shape(), &w.shape(), bias_value.as_ref().map(Tensor::shape), options);
-        let is_images_last = images_last::pays(&sizes);
-        let padding = options.padding;
-        let x = if is_images_last { order::images_last(&x, padding) } else { packed::padded(&x, &sizes) };
-
-        let output = sizes.grid.output;
-        let channels = sizes.oc * sizes.groups;
-        let y = if is_images_last {
-            let mut y = order::empty(sizes.n, channels, output);
-            images_last::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y);
-            y
-        } else {
-            let mut y = Tensor::empty([sizes.n, channels, output.h, output.w]);
-            if y.numel() > 0 {
-                packed::forward(&x, &w, bias_value.as_ref(), &sizes, &mut y);
-            }
-            y
+        let way = Way::of(&sizes);
+        let x = match way {
+            Way::Filters => in_order(&x, &sizes),
+            _ => padded(&x, &sizes),
         };
+        let mut y = empty(&sizes, sizes.oc * sizes.groups, sizes.grid.output);
+        if y.numel() > 0 {
+            let bias = bias_value.as_ref();
+            match way {
+                Way::Filters => filters::forward(x.memory(), &w, bias, &sizes, y.memory_mut()),
+                Way::ImagesLast => images_last::forward(&x, &w, bias, &sizes, &mut y),
+                Way::Packed => packed::forward(&x, &w, bias, &sizes, &mut y),
+            }
+        }
 
         let inputs = [self, weight, bias.unwrap_or(weight)];
         let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
         self.tape().record("conv2d", inputs, y, move |dy, adjoints| {
-            let dy = if is_images_last { order::images_last(&dy, 0.into()) } else { dy.contiguous() };
+            let dy = in_order(&dy, &sizes);
             if let Some(bias) = bias_id {
                 adjoints.add(bias, || conv2d_backward_bias(&dy, &sizes));
             }
             adjoints.add(w_id, || conv2d_backward_weight(&dy, &x, w.shape(), &sizes));
             adjoints.add(x_id, || {
-                let (n, channels) = (sizes.n, sizes.c * sizes.groups);
-                if is_images_last {
-                    let mut dx = order::empty(n, channels, sizes.image);
-                    images_last::backward_input(&dy, &w, &sizes, &mut dx);
-                    dx
-                } else {
-                    let mut dx = Tensor::empty([n, channels, sizes.image.h, sizes.image.w]);
-                    match dy.numel() {
-                        0 => dx.data_mut().fill(0.0),
-                        _ => packed::backward_input(&dy, &w, &sizes, &mut dx),
-                    }
-                    dx
+                let mut dx = empty(&sizes, sizes.c * sizes.groups, sizes.image);
+                match way {
+                    _ if dy.numel() == 0 => dx.memory_mut().fill(0.0),
+                    Way::Filters => filters::backward_input(dy.memory(), &w, &sizes, dx.memory_mut()),
+                    Way::ImagesLast => images_last::backward_input(&dy, &w, &sizes, &mut dx),
+                    Way::Packed => packed::backward_input(&dy, &w, &sizes, &mut dx),
                 }
+                dx
             });
         })
+    }
+}
+
+/// The way to do the products: what lies side by side in the lanes.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Filters.
+    Filters,
+    /// Positions of all images; an image alone is a batch of one.
+    ImagesLast,
+    /// Positions of an image, copied.
+    Packed,
+}
+
+impl Way {
+    fn of(sizes: &Sizes) -> Way {
+        if !sizes.is_images_last() && images_last::pays_for_each(sizes) {
+            Way::ImagesLast
+        } else if filters::pays(sizes) {
+            Way::Filters
+        } else if sizes.is_images_last() {
+            Way::ImagesLast
+        } else {
+            Way::Packed
+        }
+    }
+}
+
+/// Images of unspecified pixels, in the order in which a convolution of these sizes puts them out.
+fn empty(sizes: &Sizes, channels: usize, size: Pair) -> Tensor {
+    match sizes.is_images_last() {
+        true => order::empty(sizes.n, channels, size),
+        false => Tensor::empty([sizes.n, channels, size.h, size.w]),
+    }
+}
+
+/// The images in this order.
+fn in_order(x: &Tensor, sizes: &Sizes) -> Tensor {
+    if sizes.is_images_last() { order::images_last(x, 0.into()) } else { x.contiguous() }
+}
+
+/// The images in this order, with zeros around them.
+fn padded(x: &Tensor, sizes: &Sizes) -> Tensor {
+    match sizes.is_images_last() {
+        true => order::images_last(x, sizes.window.padding),
+        false => packed::padded(x, sizes),
     }
 }
 
@@ -114,9 +161,10 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
         dw.data_mut().fill(0.0);
         return dw;
     }
-    let sums = match images_last::pays(sizes) {
-        true => weight::gradient(dy, x, sizes),
-        false => packed::backward_weight(dy, x, sizes),
+    let sums = match Way::of(sizes) {
+        Way::Filters => filters_weight::gradient(dy.memory(), padded(x, sizes).memory(), sizes),
+        Way::ImagesLast => weight::gradient(dy, x, sizes),
+        Way::Packed => packed::backward_weight(dy, x, sizes),
     };
     let size = dw.numel();
     let dw_data = dw.data_mut();
@@ -130,7 +178,7 @@ fn conv2d_backward_weight(dy: &Tensor, x: &Tensor, shape: Shape, sizes: &Sizes) 
 /// dbias: the sum of every plane of an image, or of every row of all images; those of one channel added in order.
 fn conv2d_backward_bias(dy: &Tensor, sizes: &Sizes) -> Tensor {
     let (oc, grid) = (sizes.oc * sizes.groups, &sizes.grid);
-    let is_images_last = images_last::pays(sizes);
+    let is_images_last = sizes.is_images_last();
     let (count, length) = if is_images_last {
         (oc * grid.output.h, grid.output.w * sizes.n)
     } else {

@@ -1,4 +1,4 @@
-//! Convolution as matrix products over packed patches: the way for many filters and for large images.
+//! Convolution as matrix products over packed patches: the way for few filters on few images of short rows.
 //!
 //! ```text
 //! y  = bias + W · patchesᵀ       the patches packed straight from the image, a panel at a time                    (im2col.rs)

@@ -2,6 +2,7 @@
 
 use super::im2col::Grid;
 use crate::Shape;
+use crate::ops::images_last::FROM;
 use crate::ops::window::{Pair, Window};
 
 /// How the filters move, each axis for itself; PyTorch's names and defaults.
@@ -35,6 +36,13 @@ pub(super) const BLOCK: usize = 8;
 
 /// With fewer images than this, an image is cut into parts, to give every thread something to do.
 const FEW: usize = 16;
+
+/// How images lie in memory: `[batches, c, h, w, images]`, all in one batch if they lie images last, or else each is one by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub batches: usize,
+    pub images: usize,
+}
 
 /// The sizes of one convolution.
 #[derive(Clone, Debug)]
@@ -78,6 +86,20 @@ impl Sizes {
         let image = Pair { h, w };
         let grid = Grid::new(c, padded, output, &window);
         Sizes { n, c, oc: oc / groups, groups, window, image, grid }
+    }
+
+    /// Whether inputs and outputs lie images last: for many images, unless the sums are empty.
+    pub fn is_images_last(&self) -> bool {
+        self.n >= FROM && self.oc * self.grid.taps() > 0
+    }
+
+    /// How inputs and outputs lie in memory.
+    pub fn order(&self) -> Order {
+        if self.is_images_last() {
+            Order { batches: 1, images: self.n }
+        } else {
+            Order { batches: self.n, images: 1 }
+        }
     }
 
     /// Elements of one padded image, all groups.

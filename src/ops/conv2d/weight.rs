@@ -22,7 +22,7 @@
 //! What this is not: GEMM, whose chains go along k one number at a time. `mod.rs` chooses by sizes alone, so the same layer always
 //! takes the same way. Next: `im2col.rs`.
 
-use super::sizes::Sizes;
+use super::sizes::{Order, Sizes};
 use crate::gemm::MatrixMut;
 use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
@@ -36,7 +36,8 @@ const SUMS: usize = 1 << 18;
 /// dW as `[blocks, groups · oc, taps]`, to be added over blocks. `x` is padded, and lies images last, as `dy` does.
 pub(super) fn gradient(dy: &Tensor, x: &Tensor, sizes: &Sizes) -> Tensor {
     let Sizes { oc, groups, ref grid, .. } = *sizes;
-    let (taps, rows) = (grid.taps(), grid.output.h);
+    let Order { batches, images } = sizes.order();
+    let (taps, rows) = (grid.taps(), batches * grid.output.h);
     let blocks = (SUMS / (groups * oc * taps)).clamp(1, BLOCKS.min(rows));
     let per_block = rows.div_ceil(blocks);
     let blocks = rows.div_ceil(per_block);
@@ -50,8 +51,8 @@ pub(super) fn gradient(dy: &Tensor, x: &Tensor, sizes: &Sizes) -> Tensor {
         let (part, group) = (task % per_group, task / per_group % groups);
         let first = task / per_group / groups * per_block;
         let block = Block {
-            dy: &dy[(group * oc + part * filters) * grid.positions() * sizes.n..],
-            x: &x[group * sizes.padded_group() * sizes.n..],
+            dy: &dy[(group * oc + part * filters) * grid.positions() * images..],
+            x: &x[group * sizes.padded_group() * images..],
             filters: dw.rows(),
             rows: (first, rows.min(first + per_block)),
             sizes,
@@ -71,7 +72,7 @@ struct Block<'a> {
     /// The channels of the group, padded.
     x: &'a [f32],
     filters: usize,
-    /// The first row, and the one behind the last.
+    /// The first row, and the one behind the last, counted through all batches.
     rows: (usize, usize),
     sizes: &'a Sizes,
 }
@@ -139,7 +140,7 @@ fn tile<I: Isa, const F: usize, const T: usize>(
     offsets: [usize; T],
 ) -> [[I::F32; T]; F] {
     let Block { dy, x, rows, sizes, .. } = block;
-    let (n, grid, stride) = (sizes.n, &sizes.grid, sizes.window.stride);
+    let (n, grid, stride) = (sizes.order().images, &sizes.grid, sizes.window.stride);
     let output = grid.output;
     // Side by side in the image, positions make one run; with a larger stride each is a run of its own.
     let (runs, positions) = if stride.w == 1 { (1, output.w) } else { (output.w, 1) };
@@ -147,6 +148,9 @@ fn tile<I: Isa, const F: usize, const T: usize>(
     let (steps, rest) = (length / LANES, length % LANES);
     let mut sums = [[isa.splat(0.0); T]; F];
     for row in rows.0..rows.1 {
+        let (batch, row) = (row / output.h, row % output.h);
+        let dy = &dy[batch * sizes.groups * sizes.output_group() * n..];
+        let x = &x[batch * sizes.padded_image() * n..];
         for run in 0..runs {
             let mut gradients = [&dy[..0]; F];
             for f in 0..F {
