@@ -1,7 +1,7 @@
 //! conv2d, forward and forward with backward, on eight shapes: LeNet's two layers, one that candle is slow on, and five of larger nets.
 //!
 //! `cargo bench --bench conv`; what stands behind the name of a case: f forward, fb forward and backward, * without the gradient of the
-//! images, which a first layer does not need.
+//! images, which a first layer does not need. Images and the output's gradient lie in memory in the order in which conv2d puts out its own.
 
 mod given_gradient;
 mod harness;
@@ -63,11 +63,28 @@ impl Shape {
         Conv2dOptions { stride: self.stride.into(), padding: self.padding.into(), ..Conv2dOptions::default() }
     }
 
-    /// Images, filters and bias.
-    fn inputs(&self) -> [Tensor; 3] {
+    /// Images, filters, bias and the gradient of the output. In a net, images and gradient come from such layers and for them, so they lie as
+    /// conv2d's output does.
+    fn inputs(&self) -> [Tensor; 4] {
         let Shape { n, c, size, oc, k, .. } = *self;
-        [numbers([n, c, size, size]), numbers([oc, c, k, k]), Tensor::zeros([oc])]
+        let (w, b) = (numbers([oc, c, k, k]), Tensor::zeros([oc]));
+        let x = numbers([n, c, size, size]);
+        let tape = Tape::inference();
+        let y = tape.input(&x).conv2d(tape.input(&w), Some(tape.input(&b)), &self.options()).value();
+        let dy = numbers([n, oc, self.out(), self.out()]);
+        [in_order_of(&x, &y), w, b, in_order_of(&dy, &y)]
     }
+}
+
+/// The same numbers, their axes in memory in the same order as those of `other`.
+fn in_order_of(x: &Tensor, other: &Tensor) -> Tensor {
+    let mut axes = [0, 1, 2, 3];
+    axes.sort_by_key(|&axis| std::cmp::Reverse(other.strides()[axis]));
+    let mut inverse = [0; 4];
+    for (i, axis) in axes.into_iter().enumerate() {
+        inverse[axis] = i;
+    }
+    x.permute(&axes).contiguous().permute(&inverse)
 }
 
 fn numbers(shape: [usize; 4]) -> Tensor {
@@ -76,7 +93,7 @@ fn numbers(shape: [usize; 4]) -> Tensor {
 
 fn forward(shape: Shape) -> Case {
     Case::new(format!("{}: f", shape.name()), shape.work(1), move || {
-        let ([x, w, b], options) = (shape.inputs(), shape.options());
+        let ([x, w, b, _], options) = (shape.inputs(), shape.options());
         move || {
             let tape = Tape::inference();
             let y = tape.input(&x).conv2d(tape.input(&w), Some(tape.input(&b)), &options);
@@ -88,8 +105,7 @@ fn forward(shape: Shape) -> Case {
 fn both(shape: Shape) -> Case {
     let (mark, passes) = if shape.first { ("*", 2) } else { ("", 3) };
     Case::new(format!("{}: fb{mark}", shape.name()), shape.work(passes), move || {
-        let ([x, w, b], options) = (shape.inputs(), shape.options());
-        let dy = numbers([shape.n, shape.oc, shape.out(), shape.out()]);
+        let ([x, w, b, dy], options) = (shape.inputs(), shape.options());
         move || {
             let tape = Tape::training();
             let images = if shape.first { tape.input(&x) } else { tape.variable(&x) };

@@ -1,5 +1,6 @@
 //! tapegrad itself, through its public API: `tapegrad lenet|lenet-batch-norm|inference WEIGHTS|conv`.
 
+use std::cmp::Reverse;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -114,7 +115,7 @@ impl Convolution for Tapegrad {
     fn new(shape: &Shape) -> Tapegrad {
         let &Shape { n, c, size, oc, k, stride, padding, first } = shape;
         let output = [n, oc, shape.out(), shape.out()];
-        Tapegrad {
+        let mut case = Tapegrad {
             first,
             options: Conv2dOptions {
                 stride: stride.into(),
@@ -125,7 +126,11 @@ impl Convolution for Tapegrad {
             filters: Tensor::from_slice(&shape.filters(), [oc, c, k, k]),
             bias: Tensor::zeros([oc]),
             dy: Tensor::from_slice(&numbers(output.iter().product()), output),
-        }
+        };
+        // Images and dy lie as conv2d puts out its own, which is how they come to it in a net.
+        let output = case.output();
+        (case.images, case.dy) = (in_order_of(&case.images, &output), in_order_of(&case.dy, &output));
+        case
     }
 
     fn forward(&self) -> Vec<f32> {
@@ -143,6 +148,17 @@ impl Convolution for Tapegrad {
     }
 
     fn filter_gradient(&self) -> Vec<f32> {
-        self.gradients(&Tensor::ones(self.dy.shape()), |gradients, filters| gradients[filters].to_vec())
+        self.gradients(&Tensor::ones(self.dy.shape()).in_order_of(&self.dy), |gradients, filters| gradients[filters].to_vec())
     }
+}
+
+/// The same numbers, their axes in memory in the same order as those of `other`.
+fn in_order_of(x: &Tensor, other: &Tensor) -> Tensor {
+    let mut axes = [0, 1, 2, 3];
+    axes.sort_by_key(|&axis| Reverse(other.strides()[axis]));
+    let mut inverse = [0; 4];
+    for (i, axis) in axes.into_iter().enumerate() {
+        inverse[axis] = i;
+    }
+    x.permute(&axes).contiguous().permute(&inverse)
 }
