@@ -35,7 +35,10 @@ fn main() -> ExitCode {
         // x to y, then dy to dx; y and dy are a quarter of x.
         cases.push(both("max_pool2d(2)", shape, 2.5, |x| x.max_pool2d(2)));
     }
-    cases.extend([batch_norm(FIRST), batch_norm(SECOND), cross_entropy(), adam()]);
+    for shape in [FIRST, SECOND] {
+        cases.extend([batch_norm(shape, "images last", images_last), batch_norm(shape, "in order", numbers)]);
+    }
+    cases.extend([cross_entropy(), adam()]);
     harness::main("ops", cases)
 }
 
@@ -98,9 +101,17 @@ fn max_pool(shape: [usize; 4]) -> Case {
     })
 }
 
-fn batch_norm(shape: [usize; 4]) -> Case {
+/// Images as a convolution leaves them, `[c, h, w, n]` in memory.
+fn images_last(shape: &[usize]) -> Tensor {
+    let [n, c, h, w] = std::array::from_fn(|axis| shape[axis]);
+    numbers(&[c, h, w, n]).permute(&[3, 0, 1, 2])
+}
+
+/// In a net the images lie images last; in order, they are moved first.
+fn batch_norm(shape: [usize; 4], order: &str, numbers: fn(&[usize]) -> Tensor) -> Case {
     // x to y, then x and dy to dx.
-    Case::new(named("batch_norm", &shape, "fb"), moves(5.0 * len(shape)), move || {
+    let name = format!("{}, {order}", named("batch_norm", &shape, "fb"));
+    Case::new(name, moves(5.0 * len(shape)), move || {
         let (x, dy, c) = (numbers(&shape), numbers(&shape), shape[1]);
         let (gamma, beta) = (Tensor::ones([c]), Tensor::zeros([c]));
         let (mut mean, mut var) = (Tensor::zeros([c]), Tensor::ones([c]));

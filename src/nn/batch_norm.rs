@@ -9,7 +9,7 @@
 //!
 //! It differs from `torch.nn.BatchNorm2d` in what the notebook differs in: the moving variance is that of n, not n - 1;
 //! both moving statistics start at zero, so after t steps they are short by a factor 1 - momentum^t; and momentum is the
-//! share of the old value. The op, and its adjoint, are in `ops/batch_norm.rs`.
+//! share of the old value. The op, and its adjoint, are in `ops/batch_norm/`.
 //!
 //! This is the one layer whose `forward` changes the layer: on a training tape it moves the statistics, each once per
 //! call. See [`Buffer`] for how `&self` allows it. Two threads that train one net at the same time take turns, in an order

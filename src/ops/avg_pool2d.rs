@@ -15,7 +15,7 @@
 //!
 //! The op is linear: the tape keeps no values.
 //!
-//! What this is not: `mean` along an axis. Next: `batch_norm.rs`.
+//! What this is not: `mean` along an axis. Next: `batch_norm/mod.rs`.
 
 use super::window::{Axis, Pair, Span, Window};
 use crate::parallel::{self, Chunks, Scratch};

@@ -16,7 +16,7 @@
 //! | `window.rs` | the arithmetic of kernel, stride, padding and dilation |
 //! | `conv2d/` | convolution: of many images at once, and of single ones over patches packed for GEMM |
 //! | `max_pool2d/`, `avg_pool2d.rs` | pooling |
-//! | `batch_norm.rs` | batch normalisation |
+//! | `batch_norm/` | batch normalisation |
 //! | `softmax.rs`, `cross_entropy.rs`, `mse.rs` | `softmax`, `log_softmax`; the losses |
 //!
 //! A reader in a hurry reads `arith.rs`, `activation.rs` and `conv2d/mod.rs`.

@@ -83,7 +83,8 @@ impl<F: Zip> Kernel for ZipKernel<'_, F> {
     }
 }
 
-struct ZipUpdateKernel<'a, F>(F, &'a mut [f32], &'a [f32]);
+/// The loop of [`zip_update`] over one pair of slices.
+pub(crate) struct ZipUpdateKernel<'a, F>(pub F, pub &'a mut [f32], pub &'a [f32]);
 
 impl<F: Zip> Kernel for ZipUpdateKernel<'_, F> {
     type Output = ();
