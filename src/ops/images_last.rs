@@ -17,6 +17,7 @@
 use super::window::Pair;
 use crate::Tensor;
 use crate::parallel::{self, Chunks};
+use crate::simd::slices::CHUNK;
 use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 
 /// From how many images on conv2d, pooling and batch norm work in this order. With fewer, the lanes of a vector would be empty.
@@ -46,6 +47,11 @@ pub(crate) fn images_last(x: &Tensor, padding: Pair) -> Tensor {
     }
     let is_moved_only = is_images_last(x);
     let x = if is_moved_only { x.clone() } else { x.contiguous() };
+    let from = x.memory();
+    if unpadded {
+        transpose(|image| &from[image * c * h * w..], n, result.memory_mut());
+        return result;
+    }
     // A task is one row of the result: w pixels, n images each.
     parallel::for_each_part(Chunks::new(result.memory_mut(), size.w * n), |at, row| {
         let (channel, y) = (at / size.h, at % size.h);
@@ -58,9 +64,9 @@ pub(crate) fn images_last(x: &Tensor, padding: Pair) -> Tensor {
         behind.fill(0.0);
         let first = (channel * h + y - padding.h) * w;
         match is_moved_only {
-            true => row.copy_from_slice(&x.memory()[first * n..][..w * n]),
+            true => row.copy_from_slice(&from[first * n..][..w * n]),
             false => {
-                let pixels = |image: usize| &x.data()[first + image * c * h * w..];
+                let pixels = |image: usize| &from[first + image * c * h * w..];
                 dispatch(Transpose { pixels, width: w, to: row, n });
             }
         }
@@ -81,11 +87,18 @@ pub(crate) fn from_bytes<'a>(n: usize, size: Pair, image: impl Fn(usize) -> &'a 
         return result;
     }
     let mut result = empty(n, 1, size);
-    parallel::for_each_part(Chunks::new(result.memory_mut(), size.w * n), |y, row| {
-        let pixels = |i: usize| &image(i)[y * size.w..];
-        dispatch(Transpose { pixels, width: size.w, to: row, n });
-    });
+    transpose(image, n, result.memory_mut());
     result
+}
+
+/// All pixels of `n` images, each of which `pixels` gives in order: a matrix whose rows become columns, whatever lies in a row.
+fn transpose<'p, T: Pixel + 'p>(pixels: impl Fn(usize) -> &'p [T] + Sync, n: usize, to: &mut [f32]) {
+    // A task is a stretch of some vectors of every image: whole lines of the cache on either side.
+    let width = (CHUNK / n).max(1).next_multiple_of(LANES);
+    parallel::for_each_part(Chunks::new(to, width * n), |at, to| {
+        let pixels = |image: usize| &pixels(image)[at * width..];
+        dispatch(Transpose { pixels, width: to.len() / n, to, n });
+    });
 }
 
 /// What a pixel may be kept as.
@@ -169,7 +182,7 @@ mod tests {
 
     #[test]
     fn bytes_become_the_numbers_that_division_gives() {
-        for n in [1, 15, 16, 37] {
+        for n in [1, 15, 16, 37, 300] {
             let bytes: Vec<u8> = (0..n * 3 * 29).map(|i| (i * 31 % 256) as u8).collect();
             let x = from_bytes(n, Pair { h: 3, w: 29 }, |i| &bytes[i * 87..(i + 1) * 87]);
             let want: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
@@ -180,7 +193,9 @@ mod tests {
 
     #[test]
     fn every_pixel_goes_to_its_place() {
-        for [n, c, h, w] in [[1, 1, 1, 1], [3, 2, 4, 5], [16, 1, 2, 16], [19, 3, 5, 35], [33, 2, 3, 17]] {
+        for [n, c, h, w] in
+            [[1, 1, 1, 1], [3, 2, 4, 5], [16, 1, 2, 16], [19, 3, 5, 35], [33, 2, 3, 17], [300, 2, 7, 9]]
+        {
             let x = Tensor::arange(n * c * h * w).reshape([n, c, h, w]);
             let other = x.permute(&[2, 0, 3, 1]).contiguous().permute(&[1, 3, 0, 2]);
             let already = images_last(&x, 0.into());
