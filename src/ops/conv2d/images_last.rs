@@ -128,13 +128,19 @@ pub(super) fn backward_input(dy: &Tensor, weight: &Tensor, sizes: &Sizes, dx: &m
         let mut steps = STEPS.take();
         for run in runs(x..x + per_task, columns) {
             steps.clear();
-            for o in 0..oc {
-                for row in rows.clone() {
-                    for column in columns(run.start) {
-                        let position = (o * output.h + row.window) * output.w + column.window;
-                        let tap = (o * kernel.h + row.tap) * kernel.w + column.tap;
-                        steps.push(Step { column: tap, row: position * n });
-                    }
+            for row in rows.clone() {
+                for column in columns(run.start) {
+                    let position = row.window * output.w + column.window;
+                    steps.push(Step { column: row.tap * kernel.w + column.tap, row: position * n });
+                }
+            }
+            // The same for every filter, a plane of dy and a kernel further on.
+            let seen = steps.len();
+            for o in 1..oc {
+                steps.extend_from_within(..seen);
+                for step in &mut steps[o * seen..] {
+                    step.column += o * places;
+                    step.row += o * output.h * output.w * n;
                 }
             }
             let block = dx.block(0, (run.start - x) * n, c, run.len() * n);
