@@ -260,10 +260,17 @@ pub fn scatter_add(columns: &[f32], grid: &Grid, image: &mut [f32]) {
 /// Copies planes of `h` by `w` into the middle of planes of zeros that are `padding` larger on every side.
 pub fn pad(planes: &[f32], (h, w): (usize, usize), padding: Pair, padded: &mut [f32]) {
     let wide = w + 2 * padding.w;
-    padded.fill(0.0);
     for (plane, to) in planes.chunks_exact(h * w).zip(padded.chunks_exact_mut((h + 2 * padding.h) * wide)) {
-        for (row, to) in plane.chunks_exact(w).zip(to.chunks_exact_mut(wide).skip(padding.h)) {
-            to[padding.w..padding.w + w].copy_from_slice(row);
+        let (before, to) = to.split_at_mut(padding.h * wide);
+        let (rows, behind) = to.split_at_mut(h * wide);
+        before.fill(0.0);
+        behind.fill(0.0);
+        for (row, to) in plane.chunks_exact(w).zip(rows.chunks_exact_mut(wide)) {
+            let (before, to) = to.split_at_mut(padding.w);
+            let (to, behind) = to.split_at_mut(w);
+            before.fill(0.0);
+            to.copy_from_slice(row);
+            behind.fill(0.0);
         }
     }
 }
