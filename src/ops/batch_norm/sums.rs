@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A plain `f32` sum over a long channel is off by more than all other roundings together. And of squares about a number far from the
-//! mean, E[x²] - mean² at worst, the variance is a small difference in which their rounding is everything. So vectors are added in
+//! mean, `E[x²] - mean²` at worst, the variance is a small difference in which their rounding is everything. So vectors are added in
 //! `f32` in short blocks, squares about the block's own mean or what `f32` makes of it; what that gives is moved to the center in `f64`
 //! and added in `f64`. A block is in the first cache while its mean is taken, so memory is still read once.
 //!
