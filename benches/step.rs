@@ -57,7 +57,7 @@ fn scaled(factor: f32, chosen: fn(&str) -> bool) -> Net {
 
 fn main() -> ExitCode {
     let mut cases = Vec::new();
-    for n in [32, 64, 256, 1024, 2048] {
+    for n in [32, 64, 128, 256, 512, 1024, 2048] {
         cases.push(step(&format!("LeNet, step of {n}"), n, plain));
     }
     cases.push(step("LeNet, step of 256, subnormal weights", 256, subnormal_weights));
