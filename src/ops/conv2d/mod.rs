@@ -18,8 +18,8 @@
 //!
 //! From sixteen images on, the output lies in the order `[oc, oh, ow, n]`; the shape is `[n, oc, oh, ow]` all the same.
 //!
-//! The tape keeps the images, padded but for the second way, and the weights. The gradient of the images, the most expensive of the three, is not computed where
-//! nobody wants it: the first layer of a net never does.
+//! The tape keeps the images, padded but for the second way, and the weights. The gradient of the images, the most expensive of the three,
+//! is not computed where nobody wants it: the first layer of a net never does.
 //!
 //! Work is cut into tasks by sizes alone, and sums over images or rows are taken in blocks of a fixed number and added in order. So
 //! nothing depends on the number of threads.
