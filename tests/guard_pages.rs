@@ -124,7 +124,7 @@ fn assert_touches_guard(numbers: &[f32]) {
     let ends = numbers.as_ptr_range();
     let at = if AT_THE_END.load(Ordering::Relaxed) { ends.end } else { ends.start };
     assert!(
-        numbers.is_empty() || at as usize % page() == 0,
+        numbers.is_empty() || (at as usize).is_multiple_of(page()),
         "{} numbers do not touch the guard",
         numbers.len()
     );
@@ -185,10 +185,12 @@ fn tensor<const N: usize>(shape: [usize; N]) -> Tensor {
     tensor
 }
 
+/// Channels and size of the images; filters and size of each; stride, padding, dilation; groups.
+type Convolution = ([usize; 3], [usize; 3], [Pair; 3], usize);
+
 #[test]
 fn convolutions() {
-    // Channels and size of the images; filters and size of each; stride, padding, dilation, groups.
-    let cases: [([usize; 3], [usize; 3], [Pair; 3], usize); 8] = [
+    let cases: [Convolution; 8] = [
         ([4, 8, 8], [4, 1, 4], [1.into(), 0.into(), 1.into()], 1),
         ([4, 8, 8], [8, 3, 2], [1.into(), (1, 0).into(), 1.into()], 1),
         ([8, 8, 8], [16, 5, 4], [1.into(), 0.into(), 1.into()], 1),

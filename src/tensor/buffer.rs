@@ -22,7 +22,7 @@ const ALIGN: usize = 64;
 /// The smallest block: one vector of sixteen lanes, which is one cache line.
 const MIN_CAPACITY: usize = 16;
 
-/// A block of `f32`s. Tensors share it through a [`Shared`].
+/// A block of `f32`s. Tensors share it through a `Shared`.
 pub struct Buffer {
     pointer: NonNull<f32>,
     /// The elements in use.
