@@ -9,15 +9,21 @@
 //! which is stale but initialised, so `&mut [f32]` over it is sound. Builds with debug assertions fill recycled
 //! blocks with NaN, so that an op that forgets to write an element is seen at once.
 //!
+//! Large blocks ask for huge pages. With images last, a convolution reads a few numbers in each of hundreds of rows, all of which lie in
+//! other pages of 4 KiB once there are a thousand images, and looking these up took a fifteenth of a step's time.
+//!
 //! What this is not: a general allocator. It serves only `f32` blocks, and never splits or joins them.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::{Arc, Mutex};
 
 /// One cache line, and the widest vector register there is.
 const ALIGN: usize = 64;
+
+/// Bytes of a huge page, on x86-64 and mostly elsewhere.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// The smallest block: one vector of sixteen lanes, which is one cache line.
 const MIN_CAPACITY: usize = 16;
@@ -78,18 +84,40 @@ fn class_of(len: usize) -> (usize, usize) {
 
 fn layout(capacity: usize) -> Layout {
     let bytes = capacity.checked_mul(size_of::<f32>());
-    match bytes.and_then(|bytes| Layout::from_size_align(bytes, ALIGN).ok()) {
+    let align = if bytes >= Some(HUGE_PAGE) { HUGE_PAGE } else { ALIGN };
+    match bytes.and_then(|bytes| Layout::from_size_align(bytes, align).ok()) {
         Some(layout) => layout,
         None => panic!("a tensor of {capacity} elements is larger than this machine can address"),
     }
 }
+
+/// Tells Linux, which mostly gives huge pages only to who asks, that a block of at least one may have them.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn prefer_huge_pages(pointer: NonNull<u8>, layout: Layout) {
+    const MADV_HUGEPAGE: i32 = 14;
+    unsafe extern "C" {
+        /// `madvise` of Linux.
+        fn madvise(start: *mut u8, bytes: usize, advice: i32) -> i32;
+    }
+    if layout.align() == HUGE_PAGE {
+        // SAFETY: the block is ours and begins with a page; the advice changes nothing that a program sees. A kernel that does not know
+        // it says so, which is as well.
+        unsafe { madvise(pointer.as_ptr(), layout.size(), MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn prefer_huge_pages(_: NonNull<u8>, _: Layout) {}
 
 impl Buffer {
     /// Asks the system for a block.
     fn allocate(capacity: usize) -> Buffer {
         let layout = layout(capacity);
         // SAFETY: the layout's size is at least MIN_CAPACITY floats, so not zero.
-        let Some(pointer) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        prefer_huge_pages(pointer, layout);
+        // SAFETY: the block is as large as its layout. (Writing zeros is what brings the pages, so they come last.)
+        unsafe { pointer.write_bytes(0, layout.size()) };
         Buffer { pointer: pointer.cast(), len: capacity, capacity }
     }
 }
