@@ -20,7 +20,7 @@
 //! blocks' sums added in order.
 //!
 //! What this is not: GEMM, whose chains go along k one number at a time. `mod.rs` chooses by sizes alone, so the same layer always
-//! takes the same way. Next: `im2col.rs`.
+//! takes the same way. Next: `filters.rs`.
 
 use super::sizes::{Order, Sizes};
 use crate::gemm::MatrixMut;
