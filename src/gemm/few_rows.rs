@@ -89,11 +89,7 @@ impl FewRows<'_> {
                 }
             }
             for i in 0..ROWS {
-                let row = &mut c.row_mut(i)[j..][..width];
-                match row.first_chunk_mut::<LANES>() {
-                    Some(row) => sums[i].store(row),
-                    None => sums[i].store_partial(row),
-                }
+                sums[i].store_partial(&mut c.row_mut(i)[j..][..width]);
             }
         }
     }
