@@ -75,6 +75,28 @@ impl Error {
     }
 }
 
+/// What is wrong with some bytes, found by a parser that does not know which file they come from.
+#[derive(Debug)]
+pub(crate) struct Mistake {
+    pub expected: String,
+    pub found: String,
+}
+
+impl Mistake {
+    /// The mistake as an error of the file at `path`.
+    pub fn at(self, path: impl Into<PathBuf>) -> Error {
+        Error::format(path, self.expected, self.found)
+    }
+}
+
+/// A parser's way out.
+pub(crate) fn mistake<T>(
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> std::result::Result<T, Mistake> {
+    Err(Mistake { expected: expected.into(), found: found.into() })
+}
+
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = OneLine(f);

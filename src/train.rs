@@ -28,7 +28,7 @@ use std::time::Instant;
 use crate::data::{Batch, Batches, FashionMnist, Images};
 use crate::nn::Module;
 use crate::optim::Optimizer;
-use crate::{Tape, Tensor, Var};
+use crate::{Gradients, Tape, Tensor, Var};
 
 /// How to train.
 ///
@@ -69,6 +69,10 @@ pub struct Step {
     pub loss: f64,
     /// How many of those pictures the net had right when it saw them.
     pub correct: usize,
+    /// The mean loss of this step's pictures, before the step.
+    pub batch_loss: f32,
+    /// How many of this step's pictures the net had right, before the step.
+    pub batch: Score,
 }
 
 /// What an epoch gave.
@@ -111,12 +115,54 @@ pub enum Progress {
     Epoch(Epoch),
 }
 
+/// How far a training has come: with the net and the optimiser, all that it takes to go on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// The epoch that is to be done, counted from 1.
+    pub epoch: usize,
+    /// How many steps of it are done. All of them, where only its evaluation is left.
+    pub step: usize,
+    /// The sum of the losses of the pictures that it has seen.
+    pub loss_sum: f64,
+    /// How many pictures it has seen, and how many of them the net had right.
+    pub score: Score,
+    /// How long it has taken so far.
+    pub seconds: f64,
+}
+
+impl Position {
+    /// Before the first step of an epoch, counted from 1.
+    pub fn start_of(epoch: usize) -> Position {
+        Position { epoch, step: 0, loss_sum: 0.0, score: Score::default(), seconds: 0.0 }
+    }
+
+    /// The mean loss of the epoch so far.
+    fn loss(&self) -> f64 {
+        self.loss_sum / self.score.total as f64
+    }
+}
+
+/// A moment between two steps, or after an epoch, and everything as it is then.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// What was done last.
+    pub progress: Progress,
+    /// How far the training is.
+    pub position: Position,
+    /// The net.
+    pub net: &'a dyn Module,
+    /// The optimiser.
+    pub optimizer: &'a dyn Optimizer,
+    /// The gradients of the last step; none after an epoch.
+    pub gradients: Option<&'a Gradients>,
+}
+
 /// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// All epochs are done.
     Finished,
-    /// The flag was set. So many steps of this epoch had been done; 0 of the next, where it was set in an evaluation.
+    /// The flag was set. So many steps of this epoch had been done: all of them, where it was set in the evaluation.
     Stopped {
         /// The epoch, counted from 1.
         epoch: usize,
@@ -193,36 +239,78 @@ pub fn train(
     stop: &AtomicBool,
     mut report: impl FnMut(Progress),
 ) -> Outcome {
-    for epoch in 1..=training.epochs {
-        let start = Instant::now();
+    train_from(net, optimizer, data, training, Position::start_of(1), stop, |moment| report(moment.progress))
+}
+
+/// [`train`] from any position on, as a [checkpoint](crate::save::checkpoint) gives it back. `report` sees the net, the
+/// optimiser and the gradients, too.
+///
+/// With the net, the optimiser, the options and the pictures of then, it ends with the same bits as a training that was never
+/// interrupted: the order of an epoch's pictures depends on the seed and the epoch alone.
+///
+/// # Panics
+/// As [`train`], and where an epoch has fewer steps than `position` says.
+#[track_caller]
+pub fn train_from(
+    net: &mut dyn Module,
+    optimizer: &mut dyn Optimizer,
+    data: &FashionMnist,
+    training: &Training,
+    mut position: Position,
+    stop: &AtomicBool,
+    mut report: impl FnMut(Moment<'_>),
+) -> Outcome {
+    while position.epoch <= training.epochs {
+        let epoch = position.epoch;
+        let clock = Clock { start: Instant::now(), before: position.seconds };
         let batches = Batches::shuffled(&data.train, training.batch_size, training.seed, epoch as u64);
-        let (loss, train) = match train_epoch(net, optimizer, &batches, epoch, stop, &mut report) {
-            Ok(done) => done,
-            Err(outcome) => return outcome,
-        };
+        assert!(
+            position.step <= batches.len(),
+            "train_from: epoch {epoch} has {} steps, got a position after {}",
+            batches.len(),
+            position.step
+        );
+        if let Err(outcome) = finish_steps(net, optimizer, &batches, &mut position, &clock, stop, &mut report)
+        {
+            return outcome;
+        }
         let Some(test) = evaluate_until(net, &data.test, stop) else {
             return Outcome::Stopped { epoch, step: batches.len() };
         };
-        let seconds = start.elapsed().as_secs_f64();
-        report(Progress::Epoch(Epoch { epoch, loss, train, test, seconds }));
+        let Position { score: train, .. } = position;
+        let done = Epoch { epoch, loss: position.loss(), train, test, seconds: clock.seconds() };
+        position = Position::start_of(epoch + 1);
+        report(Moment { progress: Progress::Epoch(done), position, net, optimizer, gradients: None });
     }
     Outcome::Finished
 }
 
-/// One epoch: its mean loss and its score, or why it did not end.
+/// Counts the seconds of an epoch, those before an interruption included.
+struct Clock {
+    start: Instant,
+    before: f64,
+}
+
+impl Clock {
+    fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// The steps of an epoch that are left, or why they were not done.
 #[track_caller]
-fn train_epoch(
+fn finish_steps(
     net: &mut dyn Module,
     optimizer: &mut dyn Optimizer,
     batches: &Batches<'_>,
-    epoch: usize,
+    position: &mut Position,
+    clock: &Clock,
     stop: &AtomicBool,
-    report: &mut impl FnMut(Progress),
-) -> Result<(f64, Score), Outcome> {
+    report: &mut impl FnMut(Moment<'_>),
+) -> Result<(), Outcome> {
+    let epoch = position.epoch;
     let mut labels = Vec::new();
-    let mut score = Score::default();
-    let mut loss_sum = 0.0;
-    for (i, batch) in batches.iter().enumerate() {
+    for (i, batch) in batches.iter().enumerate().skip(position.step) {
         if stop.load(Ordering::Relaxed) {
             return Err(Outcome::Stopped { epoch, step: i });
         }
@@ -233,20 +321,34 @@ fn train_epoch(
         if !value.is_finite() {
             return Err(Outcome::Diverged { epoch, step: i + 1, loss: value });
         }
-        score.correct += count_correct(&logits.value(), &labels);
-        score.total += batch.len();
-        loss_sum += f64::from(value) * batch.len() as f64;
-        optimizer.step(net, &loss.backward());
-        report(Progress::Step(Step {
+        let score = Score { correct: count_correct(&logits.value(), &labels), total: batch.len() };
+        let gradients = loss.backward();
+        optimizer.step(net, &gradients);
+
+        position.step = i + 1;
+        position.loss_sum += f64::from(value) * batch.len() as f64;
+        position.score.correct += score.correct;
+        position.score.total += score.total;
+        position.seconds = clock.seconds();
+        let step = Step {
             epoch,
             step: i + 1,
             steps: batches.len(),
-            seen: score.total,
-            loss: loss_sum / score.total as f64,
-            correct: score.correct,
-        }));
+            seen: position.score.total,
+            loss: position.loss(),
+            correct: position.score.correct,
+            batch_loss: value,
+            batch: score,
+        };
+        report(Moment {
+            progress: Progress::Step(step),
+            position: *position,
+            net,
+            optimizer,
+            gradients: Some(&gradients),
+        });
     }
-    Ok((loss_sum / score.total as f64, score))
+    Ok(())
 }
 
 /// How many pictures a net has right. The notebook's `evaluate_accuracy`.
@@ -259,6 +361,19 @@ pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
         Some(score) => score,
         None => unreachable!("nobody sets this flag"),
     }
+}
+
+/// The net's outputs for all pictures, in their order: `[n, 10]` for LeNet.
+///
+/// # Panics
+/// Where the net does not give one row for each picture.
+#[track_caller]
+pub fn logits(net: &dyn Module, images: &Images) -> Tensor {
+    let mut labels = Vec::new();
+    let batches = Batches::in_order(images, EVALUATION_BATCH);
+    let parts = batches.iter().map(|batch| predict(net, &Tape::inference(), &batch, &mut labels).value());
+    let parts: Vec<Tensor> = parts.collect();
+    Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0)
 }
 
 /// Pictures per batch of an evaluation: as many as in a step of training, whose memory is then used again.
@@ -296,7 +411,7 @@ fn predict<'t>(net: &dyn Module, tape: &'t Tape, batch: &Batch<'_>, labels: &mut
     logits
 }
 
-/// How many rows have their largest logit where the label says.
-fn count_correct(logits: &Tensor, labels: &[usize]) -> usize {
+/// How many rows of logits, `[n, classes]`, have their largest where the label says.
+pub fn count_correct(logits: &Tensor, labels: &[usize]) -> usize {
     logits.argmax(1).iter().zip(labels).filter(|(guess, label)| guess == label).count()
 }

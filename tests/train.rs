@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tapegrad::data::{DatasetName, FashionMnist, Images};
 use tapegrad::nn::{Flatten, Init, Linear, Sequential};
-use tapegrad::optim::{Optimizer, Sgd};
+use tapegrad::optim::{Optimizer, ParamState, Sgd};
 use tapegrad::train::{Outcome, Progress, Score, Training, evaluate, train};
 use tapegrad::{Param, Tensor};
 
@@ -114,6 +114,18 @@ impl Optimizer for Breaks {
         if self.0 == 0 {
             param.data_mut()[0] = f32::NAN;
         }
+    }
+    fn name(&self) -> &'static str {
+        "Breaks"
+    }
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![]
+    }
+    fn state(&self, _: &Param) -> Option<ParamState> {
+        None
+    }
+    fn set_state(&mut self, _: &Param, _: Option<ParamState>) -> tapegrad::Result<()> {
+        Ok(())
     }
     fn lr(&self) -> f64 {
         0.0

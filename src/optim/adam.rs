@@ -21,12 +21,12 @@
 
 use std::collections::HashMap;
 
-use super::{Optimizer, check_lr, check_shapes, check_share};
+use super::{Optimizer, ParamState, check_lr, check_shapes, check_share, check_state};
 use crate::autograd::ParamId;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::CHUNK;
 use crate::simd::{self, Isa, Kernel, LANES, Lanes};
-use crate::{Param, Tensor};
+use crate::{Param, Result, Tensor};
 
 /// The optimiser of the notebook's cell 47. PyTorch's `torch.optim.Adam`.
 ///
@@ -48,6 +48,9 @@ pub struct Adam {
     decoupled: bool,
     moments: HashMap<ParamId, Moments>,
 }
+
+/// PyTorch's names of m and v.
+const STATE_NAMES: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 
 /// What Adam remembers of a parameter.
 ///
@@ -147,6 +150,32 @@ impl Optimizer for Adam {
             let g = &g[i * CHUNK..][..p.len()];
             simd::dispatch(AdamKernel { numbers, p, m, v, g });
         });
+    }
+
+    fn name(&self) -> &'static str {
+        if self.decoupled { "AdamW" } else { "Adam" }
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        let (beta1, beta2) = self.betas;
+        vec![("beta1", beta1), ("beta2", beta2), ("eps", self.eps), ("weight_decay", self.weight_decay)]
+    }
+
+    fn state(&self, param: &Param) -> Option<ParamState> {
+        let Moments { step, m, v } = self.moments.get(&param.id())?;
+        let lists = STATE_NAMES.map(String::from).into_iter().zip([m.clone(), v.clone()]).collect();
+        Some(ParamState { step: *step, lists })
+    }
+
+    fn set_state(&mut self, param: &Param, state: Option<ParamState>) -> Result<()> {
+        let Some(state) = state else {
+            self.moments.remove(&param.id());
+            return Ok(());
+        };
+        let step = state.step;
+        let [m, v] = check_state("Adam", STATE_NAMES, param, state)?;
+        self.moments.insert(param.id(), Moments { step, m, v });
+        Ok(())
     }
 
     fn lr(&self) -> f64 {

@@ -6,8 +6,8 @@
 //!
 //! Next to read: chapter 8, [`crate::data`].
 
-use super::{Adam, Optimizer};
-use crate::{Param, Tensor};
+use super::{Adam, Optimizer, ParamState};
+use crate::{Param, Result, Tensor};
 
 /// Adam with decoupled weight decay. PyTorch's `torch.optim.AdamW`.
 ///
@@ -50,6 +50,22 @@ impl AdamW {
 impl Optimizer for AdamW {
     fn update(&mut self, param: &mut Param, gradient: &Tensor) {
         self.0.update(param, gradient);
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        self.0.hyperparameters()
+    }
+
+    fn state(&self, param: &Param) -> Option<ParamState> {
+        self.0.state(param)
+    }
+
+    fn set_state(&mut self, param: &Param, state: Option<ParamState>) -> Result<()> {
+        self.0.set_state(param, state)
     }
 
     fn lr(&self) -> f64 {

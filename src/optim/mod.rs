@@ -33,14 +33,41 @@ mod adamw;
 mod sgd;
 
 use crate::nn::Module;
-use crate::{Gradients, Param, Tensor};
+use crate::{Error, Gradients, Param, Result, Tensor};
 
 pub use adam::Adam;
 pub use adamw::AdamW;
 pub use sgd::Sgd;
 
+/// What an optimiser remembers of one parameter.
+///
+/// Lists, not tensors: see `Moments` in `adam.rs`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamState {
+    /// How many steps the parameter has had, where the optimiser counts them.
+    pub step: u64,
+    /// Lists as long as the parameter, under PyTorch's names: `exp_avg`, `momentum_buffer`.
+    pub lists: Vec<(String, Vec<f32>)>,
+}
+
 /// A rule for changing parameters by their gradients.
 pub trait Optimizer {
+    /// The name of the rule: `Adam`.
+    fn name(&self) -> &'static str;
+
+    /// The numbers that the rule goes by, without the learning rate, under PyTorch's names.
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)>;
+
+    /// What is remembered of a parameter; `None` where it has had no step, or the rule remembers nothing.
+    fn state(&self, param: &Param) -> Option<ParamState>;
+
+    /// Remembers of a parameter what `state` says, or nothing: how a training that is taken up again goes on with the steps
+    /// that it had.
+    ///
+    /// # Errors
+    /// The lists are not the rule's own, or not as long as the parameter. Nothing is changed then.
+    fn set_state(&mut self, param: &Param, state: Option<ParamState>) -> Result<()>;
+
     /// Changes one parameter in place by its gradient.
     ///
     /// # Panics
@@ -85,6 +112,22 @@ pub trait Optimizer {
 fn check_shapes(op: &str, param: &Param, gradient: &Tensor) {
     let (shape, got) = (param.value().shape(), gradient.shape());
     assert!(shape == got, "{op}: the parameter has shape {shape}, its gradient {got}");
+}
+
+/// The lists of a state, once they are found to be the rule's own and of the parameter's length.
+fn check_state<const N: usize>(
+    op: &str,
+    names: [&str; N],
+    param: &Param,
+    state: ParamState,
+) -> Result<[Vec<f32>; N]> {
+    let found: Vec<_> = state.lists.iter().map(|(name, list)| (name.as_str(), list.len())).collect();
+    let expected = names.map(|name| (name, param.value().numel()));
+    if found != expected {
+        return Err(Error::argument(op, format!("a state of the lists {expected:?}"), format!("{found:?}")));
+    }
+    let mut lists = state.lists.into_iter().map(|(_, list)| list);
+    Ok(names.map(|_| lists.next().unwrap_or_default()))
 }
 
 /// The learning rate must be a number that is not negative; 0 is allowed, as in PyTorch.

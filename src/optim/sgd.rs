@@ -18,12 +18,15 @@
 
 use std::collections::HashMap;
 
-use super::{Optimizer, check_lr, check_shapes, check_share};
+use super::{Optimizer, ParamState, check_lr, check_shapes, check_share, check_state};
 use crate::autograd::ParamId;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, CHUNK, Zip};
 use crate::simd::{self, Isa, Kernel, LANES, Lanes};
-use crate::{Param, Tensor};
+use crate::{Param, Result, Tensor};
+
+/// PyTorch's name of b.
+const STATE_NAMES: [&str; 1] = ["momentum_buffer"];
 
 /// Stochastic gradient descent. PyTorch's `torch.optim.SGD`.
 ///
@@ -122,6 +125,34 @@ impl Optimizer for Sgd {
             let g = &g[i * CHUNK..][..p.len()];
             simd::dispatch(MomentumKernel { kernel, p, b, g });
         });
+    }
+
+    fn name(&self) -> &'static str {
+        "SGD"
+    }
+
+    fn hyperparameters(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("momentum", self.momentum),
+            ("dampening", self.dampening),
+            ("weight_decay", self.weight_decay),
+            ("nesterov", f64::from(u8::from(self.nesterov))),
+        ]
+    }
+
+    fn state(&self, param: &Param) -> Option<ParamState> {
+        let buffer = self.momentum_buffers.get(&param.id())?;
+        Some(ParamState { step: 0, lists: vec![(STATE_NAMES[0].to_string(), buffer.clone())] })
+    }
+
+    fn set_state(&mut self, param: &Param, state: Option<ParamState>) -> Result<()> {
+        let Some(state) = state else {
+            self.momentum_buffers.remove(&param.id());
+            return Ok(());
+        };
+        let [buffer] = check_state("Sgd", STATE_NAMES, param, state)?;
+        self.momentum_buffers.insert(param.id(), buffer);
+        Ok(())
     }
 
     fn lr(&self) -> f64 {
