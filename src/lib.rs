@@ -55,6 +55,8 @@ pub mod error;
 
 pub mod file;
 
+mod json;
+
 // Chapter 1: numbers in a shape.
 pub mod tensor;
 
@@ -83,6 +85,9 @@ pub mod data;
 
 // Chapter 9: training.
 pub mod train;
+
+// What outlives the process: nets, checkpoints, logs.
+pub mod save;
 
 // Pictures: PGM in, PNG and terminal out.
 pub mod image;

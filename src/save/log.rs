@@ -1,0 +1,289 @@
+//! The log of a training: one line of JSON for every step and every epoch, to be read by other programs, also while it runs.
+//!
+//! ```text
+//! {"event":"start","net":"LeNet","parameters":44426,"optimizer":"Adam","lr":0.001,"epochs":5,"batch_size":256,"seed":0,…}
+//! {"event":"step","epoch":1,"step":1,"loss":2.31,"accuracy":0.09,"epoch_loss":2.31,"epoch_accuracy":0.09,"lr":0.001,
+//!  "seconds":0.004,"gradient_norm":{"conv.0":0.07,"conv.3":0.05,"fc.0":0.18,"fc.2":0.29,"fc.4":0.87}}
+//! {"event":"epoch","epoch":1,"loss":1.76,"accuracy":0.356,"test_accuracy":0.599,"lr":0.001,"seconds":0.82}
+//! {"event":"end","parameter_hash":"754fa75e51a4936f"}
+//! ```
+//!
+//! (Each is one line in the file.) `loss` and `accuracy` of a step are those of its pictures before it; `epoch_loss` and
+//! `epoch_accuracy` those of the epoch so far; `seconds` count from the start of the epoch. `gradient_norm` is the Euclidean
+//! length of the gradients of a layer's parameters. JSON has no NaN: what is no number is `null`.
+//!
+//! The file is only ever appended to, a whole line at a time, so a reader never sees half a step, and what was there before
+//! stays. There is one exception: a training that is taken up again first cuts off the lines behind its checkpoint, since it
+//! will write them once more. Its log then reads as if it had never stopped.
+//!
+//! Next to read: `onnx.rs`.
+
+use std::fmt::{Display, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Gradients;
+use crate::error::{Error, Mistake, Result, mistake};
+use crate::json::{Number, Quoted, Reader};
+use crate::nn::Module;
+use crate::optim::Optimizer;
+use crate::train::{Moment, Position, Progress, Training};
+
+const EXPECTED: &str = "a log that can be written";
+
+/// Longer lines are none of ours.
+const MAX_LINE: u64 = 1 << 20;
+
+/// A log that is written.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    /// How long the file is, where it is one that can be cut (a pipe cannot).
+    length: Option<u64>,
+}
+
+impl Log {
+    /// Opens a log for a new training; what is there already stays.
+    ///
+    /// # Errors
+    /// The file cannot be written, or ends in the middle of a line.
+    pub fn append(path: impl AsRef<Path>) -> Result<Log> {
+        let mut log = Log::open(path.as_ref())?;
+        if log.length.is_some_and(|length| length > 0) {
+            let failed = |e| Error::io(&log.path, EXPECTED, e);
+            let mut last = [0];
+            log.file.seek(SeekFrom::End(-1)).map_err(failed)?;
+            log.file.read_exact(&mut last).map_err(failed)?;
+            if last != *b"\n" {
+                return Err(Error::format(&log.path, "a log of whole lines", "no line break at its end"));
+            }
+        }
+        Ok(log)
+    }
+
+    /// Opens the log of a training that goes on from `position`. In the last training that the file tells of, lines behind
+    /// that position are cut off.
+    ///
+    /// # Errors
+    /// The file cannot be written, or holds other lines than a log's.
+    pub fn resume(path: impl AsRef<Path>, position: &Position) -> Result<Log> {
+        let mut log = Log::open(path.as_ref())?;
+        if log.length.is_some() {
+            let kept = log.kept(position)?;
+            log.file.set_len(kept).map_err(|e| Error::io(&log.path, EXPECTED, e))?;
+            log.length = Some(kept);
+        }
+        Ok(log)
+    }
+
+    fn open(path: &Path) -> Result<Log> {
+        let failed = |e| Error::io(path, EXPECTED, e);
+        // A pipe is opened for writing alone: reading from it as well would keep it open for ever.
+        let regular = !path.exists() || path.is_file();
+        let file = OpenOptions::new().append(true).create(true).read(regular).open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        Ok(Log { path: path.to_path_buf(), length: metadata.is_file().then_some(metadata.len()), file })
+    }
+
+    /// How many bytes of the file come before `position`.
+    fn kept(&mut self, position: &Position) -> Result<u64> {
+        let failed = |e| Error::io(&self.path, EXPECTED, e);
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut reader = BufReader::new(&self.file);
+        let (mut line, mut at, mut cut) = (Vec::new(), 0, None);
+        for number in 1.. {
+            line.clear();
+            let count = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+            if line.last() != Some(&b'\n') && count as u64 != MAX_LINE {
+                break; // the end, or half a line
+            }
+            let event =
+                std::str::from_utf8(&line).map_or_else(|_| mistake("UTF-8", "other bytes"), Event::parse);
+            let event = event.map_err(|Mistake { expected, found }| {
+                Error::format(&self.path, format!("{expected} in line {number} of a log"), found)
+            })?;
+            match event.name.as_str() {
+                "start" => cut = None,
+                _ if cut.is_none() && event.is_behind(position) => cut = Some(at),
+                _ => {}
+            }
+            at += count as u64;
+        }
+        Ok(cut.unwrap_or(at))
+    }
+
+    /// Whether nothing is in the log yet.
+    pub fn is_empty(&self) -> bool {
+        self.length == Some(0)
+    }
+
+    /// Writes the first line of a training: what is trained, and how.
+    ///
+    /// # Errors
+    /// The line cannot be written; the log then is as it was.
+    pub fn start(&mut self, net: &dyn Module, optimizer: &dyn Optimizer, training: &Training) -> Result<()> {
+        let Training { epochs, batch_size, seed } = training;
+        let mut line = Line::new("start");
+        line.field("version", Quoted(env!("CARGO_PKG_VERSION")));
+        line.field("net", Quoted(net.name()));
+        line.field("parameters", net.parameter_count());
+        line.field("optimizer", Quoted(optimizer.name()));
+        line.field("lr", Number(optimizer.lr()));
+        line.field("epochs", epochs);
+        line.field("batch_size", batch_size);
+        line.field("seed", seed);
+        self.write(line)
+    }
+
+    /// Writes the line of a step or an epoch.
+    ///
+    /// # Errors
+    /// As [`start`](Log::start).
+    pub fn moment(&mut self, moment: &Moment<'_>) -> Result<()> {
+        let lr = Number(moment.optimizer.lr());
+        let line = match moment.progress {
+            Progress::Step(step) => {
+                let mut line = Line::new("step");
+                line.field("epoch", step.epoch);
+                line.field("step", step.step);
+                line.field("loss", Number(f64::from(step.batch_loss)));
+                line.field("accuracy", Number(step.batch.accuracy()));
+                line.field("epoch_loss", Number(step.loss));
+                line.field("epoch_accuracy", Number(step.correct as f64 / step.seen as f64));
+                line.field("lr", lr);
+                line.field("seconds", Number(moment.position.seconds));
+                if let Some(gradients) = moment.gradients {
+                    let norms = gradient_norms(moment.net, gradients);
+                    let norms =
+                        norms.iter().map(|(layer, norm)| format!("{}:{}", Quoted(layer), Number(*norm)));
+                    line.field("gradient_norm", format!("{{{}}}", norms.collect::<Vec<_>>().join(",")));
+                }
+                line
+            }
+            Progress::Epoch(epoch) => {
+                let mut line = Line::new("epoch");
+                line.field("epoch", epoch.epoch);
+                line.field("loss", Number(epoch.loss));
+                line.field("accuracy", Number(epoch.train.accuracy()));
+                line.field("test_accuracy", Number(epoch.test.accuracy()));
+                line.field("lr", lr);
+                line.field("seconds", Number(epoch.seconds));
+                line
+            }
+        };
+        self.write(line)
+    }
+
+    /// Writes the last line: the training is done.
+    ///
+    /// # Errors
+    /// As [`start`](Log::start).
+    pub fn end(&mut self, net: &dyn Module) -> Result<()> {
+        let mut line = Line::new("end");
+        line.field("parameter_hash", Quoted(&format!("{:016x}", net.parameter_hash())));
+        self.write(line)
+    }
+
+    /// Waits until the lines are on the disk. Before a checkpoint: a log must not be behind it.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sync(&self) -> Result<()> {
+        match self.length {
+            Some(_) => self.file.sync_data().map_err(|e| Error::io(&self.path, EXPECTED, e)),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, Line(mut line): Line) -> Result<()> {
+        line += "}\n";
+        if let Err(e) = self.file.write_all(line.as_bytes()) {
+            // Half a line may be there now. Best effort: the first error is the one worth telling.
+            if let Some(length) = self.length {
+                let _ = self.file.set_len(length);
+            }
+            return Err(Error::io(&self.path, EXPECTED, e));
+        }
+        self.length = self.length.map(|length| length + line.len() as u64);
+        Ok(())
+    }
+}
+
+/// A line as it grows.
+struct Line(String);
+
+impl Line {
+    fn new(event: &str) -> Line {
+        Line(format!("{{\"event\":{}", Quoted(event)))
+    }
+
+    /// Adds a field whose value is JSON already.
+    fn field(&mut self, key: &str, value: impl Display) {
+        let _ = write!(self.0, ",{}:{value}", Quoted(key));
+    }
+}
+
+/// What tells a line's place in a training.
+struct Event {
+    name: String,
+    epoch: u64,
+    step: u64,
+}
+
+impl Event {
+    fn parse(line: &str) -> std::result::Result<Event, Mistake> {
+        let mut event = Event { name: String::new(), epoch: 0, step: 0 };
+        let mut reader = Reader::new(line);
+        reader.object(|reader, key| {
+            match key.as_str() {
+                "event" => event.name = reader.string()?,
+                "epoch" => event.epoch = reader.whole()?,
+                "step" => event.step = reader.whole()?,
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        reader.end()?;
+        match event.name.as_str() {
+            "start" | "step" | "epoch" | "end" => Ok(event),
+            other => mistake("an event start, step, epoch or end", format!("{other:?}")),
+        }
+    }
+
+    fn is_behind(&self, position: &Position) -> bool {
+        let at = (position.epoch as u64, position.step as u64);
+        match self.name.as_str() {
+            "step" => (self.epoch, self.step) > at,
+            "epoch" => self.epoch >= at.0,
+            _ => true,
+        }
+    }
+}
+
+/// The length of the gradient of every layer, in the order of the net: the root of the sum of all squares of what belongs to
+/// its parameters. A parameter without a gradient (a frozen one) adds nothing.
+///
+/// ```
+/// use tapegrad::nn::{Init, Linear, Module, Sequential};
+/// use tapegrad::save::log::gradient_norms;
+/// use tapegrad::{Tape, Tensor};
+/// let net = Sequential::new().then(Linear::new(2, 1, &mut Init::new(0)));
+/// let tape = Tape::training();
+/// let gradients = net.forward(tape.input(&Tensor::new([[2.0, 2.0]]))).sum().backward();
+/// // By the weight [2, 2], by the bias [1].
+/// assert_eq!(gradient_norms(&net, &gradients), [("0".to_string(), 3.0)]);
+/// ```
+pub fn gradient_norms(net: &dyn Module, gradients: &Gradients) -> Vec<(String, f64)> {
+    let mut squares: Vec<(String, f64)> = Vec::new();
+    for (name, param) in net.named_parameters() {
+        let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        if squares.last().is_none_or(|(last, _)| last != layer) {
+            squares.push((layer.to_string(), 0.0));
+        }
+        if let (Some(gradient), Some((_, sum))) = (gradients.get(param), squares.last_mut()) {
+            *sum += gradient.contiguous().data().iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
+        }
+    }
+    squares.into_iter().map(|(layer, sum)| (layer, sum.sqrt())).collect()
+}
