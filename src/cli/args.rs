@@ -3,11 +3,13 @@
 //! A program lists its options once, in a table; from it come the parsing, the help text, and the message for an option
 //! that does not exist, with the nearest one that does.
 //!
-//! What this is not: subcommands, short clusters (`-abc`) or positional arguments; none of the programs has them.
+//! Behind `--` nothing is an option: so a file may be called `-x`. What this is not: short clusters (`-abc`); commands like
+//! `lenet eval` are told apart in `lenet/mod.rs`, before this.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::Stop;
@@ -27,6 +29,8 @@ pub(super) struct Opt {
 pub(super) struct Command {
     pub name: &'static str,
     pub about: &'static str,
+    /// What the arguments without a name are called in the help text; empty where there are none.
+    pub operands: &'static str,
     pub options: &'static [Opt],
     /// Printed below the options.
     pub notes: &'static str,
@@ -35,24 +39,36 @@ pub(super) struct Command {
 /// The options that were given.
 pub(super) struct Args {
     values: HashMap<&'static str, OsString>,
+    #[allow(dead_code)]
+    operands: Vec<OsString>,
 }
 
 impl Command {
     /// The first lines of the help text, which a usage error shows too.
     pub fn usage(&self) -> String {
-        let mut text = format!("Usage: {} [OPTIONS]\n\nOptions:\n", self.name);
-        for Opt { name, value, help } in self.options {
-            let _ = writeln!(text, "  {:<19} {help}", format!("{name} {value}").trim_end());
+        let usage = format!("{} [OPTIONS] {}", self.name, self.operands);
+        let mut text = format!("Usage: {}\n\nOptions:\n", usage.trim_end());
+        let own = self.options.iter().map(|Opt { name, value, help }| (format!("{name} {value}"), *help));
+        let all = [("-h, --help", "print this help"), ("-V, --version", "print the version")];
+        let rows: Vec<(String, &str)> = own.chain(all.map(|(name, help)| (name.to_string(), help))).collect();
+        let width = rows.iter().map(|(name, _)| name.trim_end().len()).max().unwrap_or(0);
+        for (name, help) in rows {
+            let _ = writeln!(text, "  {:<width$}  {help}", name.trim_end());
         }
-        text.push_str("  -h, --help          print this help\n  -V, --version       print the version");
+        text.truncate(text.trim_end().len());
         text
     }
 
     /// Takes a command line apart. The first argument, the program's name, is not part of `args`.
     pub fn parse(&self, args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
         let mut values = HashMap::new();
+        let mut operands = Vec::new();
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
+            if arg == "--" {
+                operands.extend(args.by_ref());
+                break;
+            }
             let text = arg.to_string_lossy();
             match &*text {
                 "-h" | "--help" => {
@@ -66,6 +82,10 @@ impl Command {
             }
             let (name, attached) = split_at_equals(&arg);
             let Some(option) = self.options.iter().find(|option| name == option.name) else {
+                if !self.operands.is_empty() && !arg.as_encoded_bytes().starts_with(b"-") {
+                    operands.push(arg);
+                    continue;
+                }
                 return Err(Stop::Usage(self.unknown(&name.to_string_lossy())));
             };
             let value = match (option.value.is_empty(), attached) {
@@ -85,7 +105,10 @@ impl Command {
                 return Err(Stop::Usage(format!("{}: expected once, found twice", option.name)));
             }
         }
-        Ok(Args { values })
+        if let Some(extra) = operands.first().filter(|_| self.operands.is_empty()) {
+            return Err(Stop::Usage(self.unknown(&extra.to_string_lossy())));
+        }
+        Ok(Args { values, operands })
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -110,17 +133,35 @@ impl Args {
         self.values.get(name).map(OsString::as_os_str)
     }
 
-    /// The value of an option as a number that passes `valid`, or `default` where it was not given.
+    /// The value of an option as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    /// The path that an option must give.
+    pub fn needed_path(&self, name: &str) -> Result<PathBuf, Stop> {
+        self.path(name).ok_or_else(|| Error::argument(name, "a FILE", "no such option").into())
+    }
+
+    /// The arguments without a name.
+    #[allow(dead_code)]
+    pub fn operands(&self) -> &[OsString] {
+        &self.operands
+    }
+
+    /// The value of an option as a number that passes `valid`, where it was given.
     pub fn number<T: FromStr + Copy>(
         &self,
         name: &str,
-        default: T,
         expected: &str,
         valid: impl Fn(T) -> bool,
-    ) -> Result<T, Stop> {
-        let Some(given) = self.get(name) else { return Ok(default) };
+    ) -> Result<Option<T>, Stop> {
+        let Some(given) = self.get(name) else { return Ok(None) };
         let parsed = given.to_str().and_then(|text| text.parse().ok()).filter(|&number| valid(number));
-        parsed.ok_or_else(|| Error::argument(name, expected, format!("{given:?}")).into())
+        parsed.map_or_else(
+            || Err(Error::argument(name, expected, format!("{given:?}")).into()),
+            |n| Ok(Some(n)),
+        )
     }
 }
 
@@ -169,6 +210,7 @@ mod tests {
     const COMMAND: Command = Command {
         name: "demo",
         about: "A demo.",
+        operands: "",
         options: &[
             Opt { name: "--epochs", value: "N", help: "how many" },
             Opt { name: "--quiet", value: "", help: "say less" },
@@ -188,9 +230,19 @@ mod tests {
         for args in [&["--epochs", "3", "--quiet"][..], &["--quiet", "--epochs=3"]] {
             let args = parse(args).unwrap();
             assert!(args.flag("--quiet"));
-            assert_eq!(args.number("--epochs", 5, "", |_: usize| true).ok(), Some(3));
+            assert_eq!(args.number("--epochs", "", |_: usize| true).ok(), Some(Some(3)));
         }
-        assert_eq!(parse(&[]).unwrap().number("--epochs", 5, "", |_: usize| true).ok(), Some(5));
+        assert_eq!(parse(&[]).unwrap().number("--epochs", "", |_: usize| true).ok(), Some(None));
+    }
+
+    #[test]
+    fn takes_operands_where_there_are_some() {
+        let command = Command { operands: "FILE...", ..COMMAND };
+        let parse = |args: &[&str]| command.parse(args.iter().map(OsString::from)).ok().unwrap();
+        let args = parse(&["a.png", "--quiet", "b=c", "--", "--quiet", "-x"]);
+        assert_eq!(args.operands(), ["a.png", "b=c", "--quiet", "-x"]);
+        assert!(command.parse(["-x".into()]).is_err());
+        assert!(command.usage().starts_with("Usage: demo [OPTIONS] FILE...\n"));
     }
 
     #[test]
@@ -198,6 +250,7 @@ mod tests {
         for (args, message) in [
             (&["--epoch", "3"][..], "--epoch: expected one of the options below, did you mean --epochs?"),
             (&["train"], "train: expected one of the options below"),
+            (&["--", "train"], "train: expected one of the options below"),
             (&["--epochs"], "--epochs: expected a value N, found the end of the line"),
             (&["--quiet=yes"], "--quiet: expected no value, found \"yes\""),
             (&["--quiet", "--quiet"], "--quiet: expected once, found twice"),

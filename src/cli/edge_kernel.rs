@@ -17,6 +17,7 @@ use crate::{Tape, Tensor};
 const COMMAND: Command = Command {
     name: "edge_kernel",
     about: "Learns the kernel [1, -1], which finds vertical edges, from a picture and its edges.",
+    operands: "",
     options: &[
         Opt { name: "--seed", value: "N", help: "what the first kernel comes from [default: 0]" },
         Opt {
@@ -55,9 +56,9 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
     let args = COMMAND.parse(args)?;
     check_environment()?;
     Ok(Options {
-        seed: args.number("--seed", 0, "a whole number from 0 to 2^64 - 1", |_| true)?,
+        seed: args.number("--seed", "a whole number from 0 to 2^64 - 1", |_| true)?.unwrap_or(0),
         image: args.get("--image").map(PathBuf::from),
-        data: args.get("--data").map_or_else(lenet::default_data, PathBuf::from),
+        data: lenet::data_folder(&args),
         out: args.get("--out").map(PathBuf::from),
     })
 }

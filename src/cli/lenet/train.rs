@@ -1,176 +1,168 @@
-//! `lenet`: the notebook's cells 42 to 47, and with `--batch-norm` 39 to 41.
+//! `lenet` without a command: trains, as the notebook's cells 42 to 47 do, and with `--batch-norm` 39 to 41.
+//!
+//! This file is about options: what can be said, and, where a training goes on, what its checkpoint says instead.
+//! Next to read: `run.rs`, the training itself.
 
-use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Instant;
 
-use super::args::{Command, Opt};
-use super::progress::Progress;
-use super::{Stop, check_environment, finish, interrupt, note, say, warn_of_debug_build};
-use crate::data::FashionMnist;
-use crate::nn::{Init, LeNet, Module, lenet_batch_norm};
-use crate::optim::Adam;
-use crate::parallel::{self, MAX_THREADS};
-use crate::train::{self, Epoch, Outcome, Step, Training, train};
+use super::super::args::{Args, Command, Opt};
+use super::super::{Stop, interrupt, note, warn_of_debug_build};
+use super::{DATA, THREADS, data_folder, net_name, set_threads};
+use crate::Error;
+use crate::save::checkpoint::{Checkpoint, Checkpoints};
+use crate::train::Training;
 
-const COMMAND: Command = Command {
+pub(super) const COMMAND: Command = Command {
     name: "lenet",
-    about: "Trains LeNet on Fashion-MNIST, as the notebook does: batches of 256, Adam, cross-entropy.",
+    about: "Trains LeNet on Fashion-MNIST, as the notebook does: batches of 256, Adam, cross-entropy.\n\n\
+            lenet eval     the accuracy of a saved net\n\
+            lenet predict  what a saved net sees in pictures\n\
+            lenet export   a saved net as ONNX, for other programs\n\n\
+            Each of them has its own --help. Without one of them:",
+    operands: "",
     options: &[
         Opt { name: "--batch-norm", value: "", help: "train the net with batch normalisation" },
         Opt { name: "--epochs", value: "N", help: "passes over the training images [default: 5]" },
         Opt { name: "--batch-size", value: "N", help: "images per step [default: 256]" },
         Opt { name: "--lr", value: "X", help: "Adam's learning rate [default: 0.001]" },
         Opt { name: "--seed", value: "N", help: "what first weights and order come from [default: 0]" },
+        Opt { name: "--save", value: "FILE", help: "write the trained net, as safetensors" },
+        Opt { name: "--log", value: "FILE", help: "append a line of JSON for every step and every epoch" },
         Opt {
-            name: "--threads",
-            value: "N",
-            help: "threads to use; changes no result [default: one per core]",
-        },
-        Opt {
-            name: "--data",
+            name: "--checkpoint",
             value: "DIR",
-            help: "folder of the four IDX files, .gz or not [default: data/fashion-mnist]",
+            help: "keep the training there after every epoch, so that it can go on after an interruption",
         },
+        Opt { name: "--checkpoint-every", value: "N", help: "and after every N steps" },
+        Opt { name: "--resume", value: "DIR", help: "go on from the newest checkpoint there" },
+        THREADS,
+        DATA,
         Opt { name: "--quiet", value: "", help: "print the lines of the epochs only" },
     ],
     notes: "Each epoch prints its mean training loss, the accuracy on the training images as they were seen, the accuracy on\n\
             the test images at its end, and its seconds. The last line is a hash of all parameters: the same options give the\n\
-            same hash on every machine, with any number of threads.\n\n\
+            same hash on every machine, with any number of threads, interrupted or not.\n\n\
+            With --resume, options that are not given are those of the checkpoint. Only --epochs may be another number: a\n\
+            training that is done can be made longer.\n\n\
             Environment: TAPEGRAD_THREADS=N, and TAPEGRAD_ISA=scalar|avx2|avx512|neon to choose instructions.",
 };
 
-struct Options {
-    batch_norm: bool,
-    training: Training,
-    lr: f64,
-    data: PathBuf,
-    quiet: bool,
+/// Everything that a training is to be.
+pub(super) struct Plan {
+    pub batch_norm: bool,
+    pub training: Training,
+    pub lr: f64,
+    /// Steps between checkpoints, beside those of the epochs.
+    pub every: Option<usize>,
+    pub data: PathBuf,
+    pub save: Option<PathBuf>,
+    pub log: Option<PathBuf>,
+    pub quiet: bool,
 }
 
-/// Runs the program with the arguments behind its name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    finish(&COMMAND.usage(), parse(args).and_then(|options| train_and_report(&options)))
-}
-
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
-    let args = COMMAND.parse(args)?;
-    check_environment()?;
-    let defaults = Training::default();
-    let from_1 = "a whole number from 1";
-    let options = Options {
-        batch_norm: args.flag("--batch-norm"),
-        training: Training {
-            epochs: args.number("--epochs", defaults.epochs, from_1, |n| n >= 1)?,
-            batch_size: args.number(
-                "--batch-size",
-                defaults.batch_size,
-                "a whole number from 1 to 60000",
-                |n| (1..=60_000).contains(&n),
-            )?,
-            seed: args.number("--seed", defaults.seed, "a whole number from 0 to 2^64 - 1", |_| true)?,
-        },
-        lr: args.number("--lr", 0.001, "a number above 0", |lr: f64| lr > 0.0 && lr.is_finite())?,
-        data: args.get("--data").map_or_else(default_data, PathBuf::from),
-        quiet: args.flag("--quiet"),
-    };
-    if args.get("--threads").is_some() {
-        let expected = format!("a whole number from 1 to {MAX_THREADS}");
-        let threads = args.number("--threads", 1, &expected, |n| (1..=MAX_THREADS).contains(&n))?;
-        parallel::set_threads(threads);
-    }
-    Ok(options)
-}
-
-/// The bundled data: below the current folder, or else where this program was built.
-pub(super) fn default_data() -> PathBuf {
-    let here = PathBuf::from("data/fashion-mnist");
-    let built = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/fashion-mnist"));
-    if !here.is_dir() && built.is_dir() { built } else { here }
-}
-
-fn train_and_report(options: &Options) -> Result<(), Stop> {
-    let Options { training, quiet, .. } = options;
+pub(super) fn run(args: &Args) -> Result<(), Stop> {
+    let given = Given::parse(args)?;
+    set_threads(args)?;
     warn_of_debug_build();
     interrupt::catch();
-    let data = FashionMnist::load(&options.data)?;
-    if !quiet {
-        note(&format!(
-            "{}: {} training and {} test images, {} threads, {}",
-            data.name,
-            data.train.len(),
-            data.test.len(),
-            parallel::threads(),
-            crate::simd::level().name()
-        ));
-    }
-
-    let mut init = Init::new(training.seed);
-    let mut net: Box<dyn Module> = match options.batch_norm {
-        false => Box::new(LeNet::new(&mut init)),
-        true => Box::new(lenet_batch_norm(&mut init)),
+    let (checkpoints, newest) = open_checkpoints(args)?;
+    let plan = Plan {
+        batch_norm: settle("--batch-norm", given.batch_norm, &newest, kept_batch_norm, false)?,
+        training: Training {
+            epochs: given.epochs.or(newest.as_ref().map(|kept| kept.training().epochs)).unwrap_or(5),
+            batch_size: settle(
+                "--batch-size",
+                given.batch_size,
+                &newest,
+                |kept| kept.training().batch_size,
+                256,
+            )?,
+            seed: settle("--seed", given.seed, &newest, |kept| kept.training().seed, 0)?,
+        },
+        lr: settle("--lr", given.lr, &newest, Checkpoint::lr, 0.001)?,
+        every: given.every.or_else(|| newest.as_ref()?.option("checkpoint_every")?.parse().ok()),
+        data: data_folder(args),
+        save: args.path("--save"),
+        log: args.path("--log"),
+        quiet: args.flag("--quiet"),
     };
-    if !quiet {
-        say(&format!("{net}"))?;
-        say(&format!("{} parameters", net.parameter_count()))?;
-    }
+    super::run::run(&plan, checkpoints, newest)
+}
 
-    let mut progress = Progress::new(*quiet);
-    let mut unsaid = Ok(());
-    let mut started = Instant::now();
-    let outcome = {
-        let stop = interrupt::flag();
-        let report = |event: train::Progress| match event {
-            train::Progress::Step(step) => {
-                if step.step == 1 {
-                    started = Instant::now();
-                }
-                let name = format!("epoch {}/{}", step.epoch, training.epochs);
-                progress.draw(&name, step.step, step.steps, &facts(&step, &started, training.batch_size));
-            }
-            train::Progress::Epoch(epoch) => {
-                progress.clear();
-                if unsaid.is_ok() {
-                    unsaid = say(&line(&epoch));
-                }
-                // Nobody reads any more: no reason to go on.
-                if unsaid.is_err() {
-                    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-                }
-            }
+/// The options that were given, of those that a checkpoint has, too.
+struct Given {
+    batch_norm: Option<bool>,
+    epochs: Option<usize>,
+    batch_size: Option<usize>,
+    lr: Option<f64>,
+    seed: Option<u64>,
+    every: Option<usize>,
+}
+
+impl Given {
+    fn parse(args: &Args) -> Result<Given, Stop> {
+        let from_1 = "a whole number from 1";
+        let given = Given {
+            batch_norm: args.flag("--batch-norm").then_some(true),
+            epochs: args.number("--epochs", from_1, |n| n >= 1)?,
+            batch_size: args
+                .number("--batch-size", "a whole number from 1 to 60000", |n| (1..=60_000).contains(&n))?,
+            lr: args.number("--lr", "a number above 0", |lr: f64| lr > 0.0 && lr.is_finite())?,
+            seed: args.number("--seed", "a whole number from 0 to 2^64 - 1", |_| true)?,
+            every: args.number("--checkpoint-every", from_1, |n| n >= 1)?,
         };
-        train(&mut *net, &mut Adam::new(options.lr), &data, training, stop, report)
-    };
-    progress.clear();
-    unsaid?;
-    match outcome {
-        Outcome::Finished => say(&format!("parameter hash {:016x}", net.parameter_hash())),
-        Outcome::Stopped { .. } => {
-            note(&format!("{outcome}"));
-            Err(Stop::Interrupted)
+        if args.flag("--checkpoint") && args.flag("--resume") {
+            let expected =
+                "one of --checkpoint DIR for a new training and --resume DIR for one that is there";
+            return Err(Error::argument("--resume", expected, "both").into());
         }
-        Outcome::Diverged { .. } => Err(Stop::Failed(outcome.to_string())),
+        if given.every.is_some() && !args.flag("--checkpoint") && !args.flag("--resume") {
+            return Err(
+                Error::argument("--checkpoint-every", "--checkpoint DIR beside it", "no folder").into()
+            );
+        }
+        Ok(given)
     }
 }
 
-/// The notebook's line, and what it leaves out.
-fn line(epoch: &Epoch) -> String {
-    format!(
-        "epoch {}, loss {:.4}, train acc {:.3}, test acc {:.3}, time {:.2} ({} of {} test images, {:.0} images/s)",
-        epoch.epoch,
-        epoch.loss,
-        epoch.train.accuracy(),
-        epoch.test.accuracy(),
-        epoch.seconds,
-        epoch.test.correct,
-        epoch.test.total,
-        (epoch.train.total + epoch.test.total) as f64 / epoch.seconds
-    )
+/// The folder that was named, and the checkpoint in it to go on from.
+fn open_checkpoints(args: &Args) -> crate::Result<(Option<Checkpoints>, Option<Checkpoint>)> {
+    if let Some(folder) = args.path("--checkpoint") {
+        return Ok((Some(Checkpoints::create(folder)?), None));
+    }
+    let Some(folder) = args.path("--resume") else { return Ok((None, None)) };
+    let mut checkpoints = Checkpoints::open(&folder)?;
+    let (newest, damaged) = checkpoints.newest()?;
+    for error in damaged {
+        note(&format!("warning: {error}; going back to the checkpoint before it"));
+    }
+    // It was stopped before it could write one.
+    if newest.is_none() {
+        note(&format!("{}: no checkpoint yet, starting from the beginning", folder.display()));
+    }
+    Ok((Some(checkpoints), newest))
 }
 
-/// What stands behind the bar. The clock starts after the first step, so that step is not counted.
-fn facts(step: &Step, started: &Instant, batch_size: usize) -> String {
-    let rate = (step.seen - batch_size.min(step.seen)) as f64 / started.elapsed().as_secs_f64().max(1e-9);
-    format!("loss {:.4}  {rate:.0} images/s", step.loss)
+fn kept_batch_norm(kept: &Checkpoint) -> bool {
+    kept.option("net") == Some(net_name(true))
+}
+
+/// An option as it was given, as the checkpoint has it, or by default. Given and kept must agree.
+fn settle<T: PartialEq + Display>(
+    name: &str,
+    given: Option<T>,
+    newest: &Option<Checkpoint>,
+    kept: impl Fn(&Checkpoint) -> T,
+    default: T,
+) -> crate::Result<T> {
+    match (given, newest) {
+        (Some(given), Some(newest)) if given != kept(newest) => {
+            let expected = format!("{}, as in the checkpoint {}", kept(newest), newest.path().display());
+            Err(Error::argument(name, expected, given.to_string()))
+        }
+        (Some(given), _) => Ok(given),
+        (None, Some(newest)) => Ok(kept(newest)),
+        (None, None) => Ok(default),
+    }
 }

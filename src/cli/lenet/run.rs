@@ -1,0 +1,291 @@
+//! The training of `lenet`, from the first note to the last: what it prints, keeps and saves.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use flate2::Crc;
+
+use super::super::progress::Progress;
+use super::super::{Stop, interrupt, note, say};
+use super::train::Plan;
+use super::{net_name, new_net};
+use crate::data::{DatasetName, FashionMnist};
+use crate::nn::Module;
+use crate::optim::{Adam, Optimizer};
+use crate::save::checkpoint::{Checkpoint, Checkpoints};
+use crate::save::log::Log;
+use crate::save::{Metadata, save_model};
+use crate::train::{self, Epoch, Moment, Outcome, Position, Score, Step, train_from};
+use crate::{Error, file, parallel, simd};
+
+pub(super) fn run(
+    plan: &Plan,
+    checkpoints: Option<Checkpoints>,
+    newest: Option<Checkpoint>,
+) -> Result<(), Stop> {
+    let Plan { training, quiet, .. } = plan;
+    // Before hours of work, not behind them.
+    if let Some(path) = &plan.save {
+        file::check_replaceable(path)?;
+    }
+    let data = FashionMnist::load(&plan.data)?;
+    if !quiet {
+        note(&format!(
+            "{}: {} training and {} test images, {} threads, {}",
+            data.name,
+            data.train.len(),
+            data.test.len(),
+            parallel::threads(),
+            simd::level().name()
+        ));
+    }
+    let mut net = new_net(plan.batch_norm, training.seed);
+    let mut optimizer = Adam::new(plan.lr);
+    let position = match newest {
+        Some(newest) => go_on(newest, &data, plan, &mut *net, &mut optimizer)?,
+        None => Position::start_of(1),
+    };
+    let fresh = position == Position::start_of(1);
+    if !quiet && fresh {
+        say(&format!("{net}"))?;
+        say(&format!("{} parameters", net.parameter_count()))?;
+    }
+    let mut keeper = Keeper::start(plan, &data, checkpoints, &*net, &optimizer, &position)?;
+
+    let mut bar = Bar::new(plan);
+    let mut failure: Result<(), Stop> = Ok(());
+    let (mut last, mut test) = (position, None);
+    let stop = interrupt::flag();
+    let outcome = train_from(&mut *net, &mut optimizer, &data, training, position, stop, |moment| {
+        last = moment.position;
+        let kept = keeper.moment(&moment).map_err(Stop::from);
+        let told = match &moment.progress {
+            train::Progress::Step(step) => {
+                bar.draw(step);
+                Ok(())
+            }
+            train::Progress::Epoch(epoch) => {
+                bar.clear();
+                test = Some(epoch.test);
+                say(&line(epoch))
+            }
+        };
+        // A disk that is full, or nobody reads any more: no reason to go on.
+        if let Err(stopped) = kept.and(told) {
+            failure = Err(stopped);
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    bar.clear();
+    failure?;
+    match outcome {
+        Outcome::Finished => {
+            keeper.finish(&*net)?;
+            if let Some(path) = &plan.save {
+                let test = test.unwrap_or_else(|| train::evaluate(&*net, &data.test));
+                save_model(&*net, path, &facts(plan, &data, &*net, test))?;
+            }
+            say(&format!("parameter hash {:016x}", net.parameter_hash()))?;
+            if let (Some(path), false) = (&plan.save, quiet) {
+                note(&format!("saved to {}", path.display()));
+            }
+            Ok(())
+        }
+        Outcome::Stopped { .. } => {
+            keeper.save(&*net, &optimizer, &last)?;
+            match keeper.checkpoints {
+                Some(_) => note(&format!("{outcome}; with --resume it goes on from there")),
+                None => note(&format!("{outcome}")),
+            }
+            Err(Stop::Interrupted)
+        }
+        Outcome::Diverged { .. } => Err(Stop::Failed(outcome.to_string())),
+    }
+}
+
+/// Takes a training up where its checkpoint left it.
+fn go_on(
+    mut newest: Checkpoint,
+    data: &FashionMnist,
+    plan: &Plan,
+    net: &mut dyn Module,
+    optimizer: &mut dyn Optimizer,
+) -> crate::Result<Position> {
+    let (kept, found) = (newest.option("train_images"), checksum(data));
+    if kept != Some(&found) {
+        let expected = format!("the training images of the checkpoint {}", newest.path().display());
+        return Err(Error::format(&plan.data, expected, "others, by their checksum"));
+    }
+    let position = newest.position();
+    let steps = data.train.len().div_ceil(plan.training.batch_size);
+    if position.step > steps {
+        let expected = format!("a checkpoint after at most {steps} steps of an epoch");
+        return Err(Error::format(newest.path(), expected, position.step.to_string()));
+    }
+    if !plan.quiet {
+        let (path, epochs) = (newest.path().display(), plan.training.epochs);
+        note(&match position {
+            Position { epoch, .. } if epoch > epochs => format!("{path}: all {epochs} epochs are done"),
+            Position { epoch, step: 0, .. } => format!("{path}: going on with epoch {epoch}"),
+            Position { epoch, step, .. } => {
+                format!("{path}: going on in epoch {epoch}, after {step} of {steps} steps")
+            }
+        });
+    }
+    newest.restore(net, optimizer)
+}
+
+/// The CRC-32 of training images and labels: with others a training would not go on but become another.
+fn checksum(data: &FashionMnist) -> String {
+    let mut crc = Crc::new();
+    crc.update(data.train.pixels());
+    crc.update(data.train.labels());
+    format!("{:08x}", crc.sum())
+}
+
+/// Writes down, while a training runs, what must outlive it.
+struct Keeper<'a> {
+    plan: &'a Plan,
+    steps: usize,
+    checkpoints: Option<Checkpoints>,
+    options: Metadata,
+    log: Option<Log>,
+    kept: Option<Position>,
+}
+
+impl<'a> Keeper<'a> {
+    fn start(
+        plan: &'a Plan,
+        data: &FashionMnist,
+        checkpoints: Option<Checkpoints>,
+        net: &dyn Module,
+        optimizer: &dyn Optimizer,
+        position: &Position,
+    ) -> crate::Result<Keeper<'a>> {
+        let mut options = Metadata::new();
+        let mut option = |key: &str, value: String| drop(options.insert(key.to_string(), value));
+        option("net", net_name(plan.batch_norm).to_string());
+        option("data", data_name(data));
+        option("train_images", checksum(data));
+        if let Some(every) = plan.every {
+            option("checkpoint_every", every.to_string());
+        }
+        let fresh = *position == Position::start_of(1);
+        let open = |path: &Path| if fresh { Log::append(path) } else { Log::resume(path, position) };
+        let mut log = plan.log.as_deref().map(open).transpose()?;
+        if let Some(log) = log.as_mut().filter(|log| fresh || log.is_empty()) {
+            log.start(net, optimizer, &plan.training)?;
+        }
+        let steps = data.train.len().div_ceil(plan.training.batch_size);
+        let mut keeper = Keeper { plan, steps, checkpoints, options, log, kept: None };
+        if fresh {
+            // Shows at once whether it can be written, and there is one to go on from at any time.
+            keeper.save(net, optimizer, position)?;
+        } else {
+            keeper.kept = Some(*position);
+        }
+        Ok(keeper)
+    }
+
+    fn moment(&mut self, moment: &Moment<'_>) -> crate::Result<()> {
+        if let Some(log) = &mut self.log {
+            log.moment(moment)?;
+        }
+        let due = match moment.progress {
+            train::Progress::Epoch(_) => true,
+            train::Progress::Step(Step { epoch, step, .. }) => {
+                self.plan.every.is_some_and(|every| ((epoch - 1) * self.steps + step).is_multiple_of(every))
+            }
+        };
+        if due { self.save(moment.net, moment.optimizer, &moment.position) } else { Ok(()) }
+    }
+
+    /// Writes a checkpoint, unless there is one of this position.
+    fn save(
+        &mut self,
+        net: &dyn Module,
+        optimizer: &dyn Optimizer,
+        position: &Position,
+    ) -> crate::Result<()> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        if self.kept == Some(*position) {
+            return Ok(());
+        }
+        if let Some(log) = &self.log {
+            log.sync()?;
+        }
+        checkpoints.save(net, optimizer, &self.plan.training, position, &self.options)?;
+        self.kept = Some(*position);
+        Ok(())
+    }
+
+    fn finish(&mut self, net: &dyn Module) -> crate::Result<()> {
+        self.log.as_mut().map_or(Ok(()), |log| log.end(net))
+    }
+}
+
+fn data_name(data: &FashionMnist) -> String {
+    match data.name {
+        DatasetName::FashionMnist => data.name.to_string(),
+        DatasetName::Other => "other".to_string(),
+    }
+}
+
+/// What a saved net says of itself.
+fn facts(plan: &Plan, data: &FashionMnist, net: &dyn Module, test: Score) -> Metadata {
+    let facts = [
+        ("made_by", concat!("tapegrad ", env!("CARGO_PKG_VERSION")).to_string()),
+        ("net", net_name(plan.batch_norm).to_string()),
+        ("data", data_name(data)),
+        ("seed", plan.training.seed.to_string()),
+        ("epochs", plan.training.epochs.to_string()),
+        ("batch_size", plan.training.batch_size.to_string()),
+        ("lr", plan.lr.to_string()),
+        ("accuracy", test.accuracy().to_string()),
+        ("parameter_hash", format!("{:016x}", net.parameter_hash())),
+    ];
+    facts.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+/// The notebook's line, and what it leaves out.
+fn line(epoch: &Epoch) -> String {
+    format!(
+        "epoch {}, loss {:.4}, train acc {:.3}, test acc {:.3}, time {:.2} ({} of {} test images, {:.0} images/s)",
+        epoch.epoch,
+        epoch.loss,
+        epoch.train.accuracy(),
+        epoch.test.accuracy(),
+        epoch.seconds,
+        epoch.test.correct,
+        epoch.test.total,
+        (epoch.train.total + epoch.test.total) as f64 / epoch.seconds
+    )
+}
+
+/// The progress of an epoch.
+struct Bar {
+    progress: Progress,
+    epochs: usize,
+    /// When the epoch's first step was done, and how many images it had seen then.
+    first: Option<(Instant, usize)>,
+}
+
+impl Bar {
+    fn new(plan: &Plan) -> Bar {
+        Bar { progress: Progress::new(plan.quiet), epochs: plan.training.epochs, first: None }
+    }
+
+    fn draw(&mut self, step: &Step) {
+        let (start, before) = *self.first.get_or_insert_with(|| (Instant::now(), step.seen));
+        let rate = (step.seen - before) as f64 / start.elapsed().as_secs_f64().max(1e-9);
+        let name = format!("epoch {}/{}", step.epoch, self.epochs);
+        let facts = format!("loss {:.4}  {rate:.0} images/s", step.loss);
+        self.progress.draw(&name, step.step, step.steps, &facts);
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.progress.clear();
+    }
+}
