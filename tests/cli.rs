@@ -1,6 +1,7 @@
 //! The two programs as a user meets them: what they print, how they end, what they say to a wrong argument or file.
 
 mod png_reader;
+mod program;
 mod scratch;
 
 use std::fs;
@@ -9,70 +10,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use png_reader::decode_png;
+use program::{edge_kernel, ends_with, lenet, path, refuses, small_data};
 use scratch::Scratch;
 use tapegrad::simd::Level;
-
-/// A program with its arguments, and without what the environment of this test asks for.
-fn program(path: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(path);
-    command.args(args).env_remove("TAPEGRAD_THREADS").env_remove("TAPEGRAD_ISA");
-    command
-}
-
-fn lenet(args: &[&str]) -> Command {
-    program(env!("CARGO_BIN_EXE_lenet"), args)
-}
-
-fn edge_kernel(args: &[&str]) -> Command {
-    program(env!("CARGO_BIN_EXE_edge_kernel"), args)
-}
-
-/// Runs a program that must end with this code, and never with a panic; gives stdout and stderr.
-#[track_caller]
-fn ends_with(code: i32, command: &mut Command) -> (String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the program runs");
-    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    assert_eq!(status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    (stdout, stderr)
-}
-
-/// Runs a program that must fail with one line and without results; gives the line behind `error: `.
-#[track_caller]
-fn refuses(command: &mut Command) -> String {
-    let (stdout, stderr) = ends_with(1, command);
-    assert_eq!(stdout, "");
-    // Tests are built with debug assertions; `lenet` warns of that.
-    let lines: Vec<&str> =
-        stderr.lines().filter(|line| !line.starts_with("warning: this is a debug build")).collect();
-    let [line] = lines[..] else { panic!("expected one line, found:\n{stderr}") };
-    line.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}")).to_string()
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("a UTF-8 path")
-}
-
-/// Writes a small data set as raw IDX files: images whose brightness tells the label.
-fn small_data(scratch: &Scratch, count: usize) -> String {
-    for (name, count) in [("train", count), ("t10k", 50)] {
-        let mut images = vec![0, 0, 8, 3];
-        for size in [count as u32, 28, 28] {
-            images.extend(size.to_be_bytes());
-        }
-        let mut labels = vec![0, 0, 8, 1];
-        labels.extend((count as u32).to_be_bytes());
-        for i in 0..count {
-            let label = (i * 7 % 10) as u8;
-            images.extend([label * 25; 28 * 28]);
-            labels.push(label);
-        }
-        scratch.file(&format!("{name}-images-idx3-ubyte"), &images);
-        scratch.file(&format!("{name}-labels-idx1-ubyte"), &labels);
-    }
-    path(scratch.dir()).to_string()
-}
 
 #[test]
 fn help_lists_every_option_and_version_is_the_crates() {

@@ -13,8 +13,8 @@
 //! length of the gradients of a layer's parameters. JSON has no NaN: what is no number is `null`.
 //!
 //! The file is only ever appended to, a whole line at a time, so a reader never sees half a step, and what was there before
-//! stays. There is one exception: a training that is taken up again first cuts off the lines behind its checkpoint, since it
-//! will write them once more. Its log then reads as if it had never stopped.
+//! stays. There is one exception: a training that is taken up again first cuts off its own lines behind its checkpoint, since
+//! it will write them once more. Its log then reads as if it had never stopped.
 //!
 //! Next to read: `onnx.rs`.
 
@@ -62,17 +62,22 @@ impl Log {
         Ok(log)
     }
 
-    /// Opens the log of a training that goes on from `position`. In the last training that the file tells of, lines behind
-    /// that position are cut off.
+    /// Opens the log of a training that goes on from `position`. Its first line is at byte `start`, as [`len`](Log::len) told
+    /// before it was written; lines behind the position are cut off.
     ///
     /// # Errors
-    /// The file cannot be written, or holds other lines than a log's.
-    pub fn resume(path: impl AsRef<Path>, position: &Position) -> Result<Log> {
+    /// The file cannot be written, or does not hold the log of a training there.
+    pub fn resume(path: impl AsRef<Path>, start: u64, position: &Position) -> Result<Log> {
         let mut log = Log::open(path.as_ref())?;
-        if log.length.is_some() {
-            let kept = log.kept(position)?;
-            log.file.set_len(kept).map_err(|e| Error::io(&log.path, EXPECTED, e))?;
-            log.length = Some(kept);
+        match log.length {
+            // It was stopped before the first line, or is to go into another file.
+            Some(length) if length <= start => return Log::append(path),
+            Some(_) => {
+                let kept = log.kept(start, position)?;
+                log.file.set_len(kept).map_err(|e| Error::io(&log.path, EXPECTED, e))?;
+                log.length = Some(kept);
+            }
+            None => {}
         }
         Ok(log)
     }
@@ -86,36 +91,45 @@ impl Log {
         Ok(Log { path: path.to_path_buf(), length: metadata.is_file().then_some(metadata.len()), file })
     }
 
-    /// How many bytes of the file come before `position`.
-    fn kept(&mut self, position: &Position) -> Result<u64> {
+    /// How many bytes of the file come before `position`, in the training whose first line is at `start`.
+    fn kept(&mut self, start: u64, position: &Position) -> Result<u64> {
         let failed = |e| Error::io(&self.path, EXPECTED, e);
-        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
         let mut reader = BufReader::new(&self.file);
-        let (mut line, mut at, mut cut) = (Vec::new(), 0, None);
-        for number in 1.. {
+        let (mut line, mut at) = (Vec::new(), start);
+        loop {
             line.clear();
             let count = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
             if line.last() != Some(&b'\n') && count as u64 != MAX_LINE {
-                break; // the end, or half a line
+                return Ok(at); // the end, or half a line
             }
             let event =
                 std::str::from_utf8(&line).map_or_else(|_| mistake("UTF-8", "other bytes"), Event::parse);
             let event = event.map_err(|Mistake { expected, found }| {
-                Error::format(&self.path, format!("{expected} in line {number} of a log"), found)
+                Error::format(&self.path, format!("{expected} at byte {at} of a log"), found)
             })?;
-            match event.name.as_str() {
-                "start" => cut = None,
-                _ if cut.is_none() && event.is_behind(position) => cut = Some(at),
-                _ => {}
+            match event.name == "start" {
+                true if at == start => {}
+                false if at > start && event.is_behind(position) => return Ok(at),
+                false if at > start => {}
+                // Never cut off what another training has written.
+                _ => {
+                    let expected = format!("the log of one training from byte {start} on");
+                    return Err(Error::format(
+                        &self.path,
+                        expected,
+                        format!("event {:?} at byte {at}", event.name),
+                    ));
+                }
             }
             at += count as u64;
         }
-        Ok(cut.unwrap_or(at))
     }
 
-    /// Whether nothing is in the log yet.
-    pub fn is_empty(&self) -> bool {
-        self.length == Some(0)
+    /// How long the log is, in bytes; `None` where it is no file but a pipe.
+    #[allow(clippy::len_without_is_empty, reason = "whether it is empty nobody asks")]
+    pub fn len(&self) -> Option<u64> {
+        self.length
     }
 
     /// Writes the first line of a training: what is trained, and how.

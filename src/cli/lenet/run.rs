@@ -1,6 +1,5 @@
 //! The training of `lenet`, from the first note to the last: what it prints, keeps and saves.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -42,16 +41,17 @@ pub(super) fn run(
     }
     let mut net = new_net(plan.batch_norm, training.seed);
     let mut optimizer = Adam::new(plan.lr);
+    let log_start = newest.as_ref().and_then(|newest| newest.option(LOG_START)?.parse().ok());
     let position = match newest {
         Some(newest) => go_on(newest, &data, plan, &mut *net, &mut optimizer)?,
         None => Position::start_of(1),
     };
-    let fresh = position == Position::start_of(1);
-    if !quiet && fresh {
+    if !quiet && position == Position::start_of(1) {
         say(&format!("{net}"))?;
         say(&format!("{} parameters", net.parameter_count()))?;
     }
-    let mut keeper = Keeper::start(plan, &data, checkpoints, &*net, &optimizer, &position)?;
+    let mut keeper = Keeper::start(plan, &data, checkpoints, log_start, &position)?;
+    keeper.begin(&*net, &optimizer, &position)?;
 
     let mut bar = Bar::new(plan);
     let mut failure: Result<(), Stop> = Ok(());
@@ -154,15 +154,23 @@ struct Keeper<'a> {
     kept: Option<Position>,
 }
 
+/// The option of a checkpoint that says where in the log its training begins.
+const LOG_START: &str = "log_start";
+
 impl<'a> Keeper<'a> {
+    /// Opens the log. `log_start` is where the checkpoint says that the training's own lines begin.
     fn start(
         plan: &'a Plan,
         data: &FashionMnist,
         checkpoints: Option<Checkpoints>,
-        net: &dyn Module,
-        optimizer: &dyn Optimizer,
+        log_start: Option<u64>,
         position: &Position,
     ) -> crate::Result<Keeper<'a>> {
+        let log = match (&plan.log, log_start) {
+            (None, _) => None,
+            (Some(path), None) => Some(Log::append(path)?),
+            (Some(path), Some(start)) => Some(Log::resume(path, start, position)?),
+        };
         let mut options = Metadata::new();
         let mut option = |key: &str, value: String| drop(options.insert(key.to_string(), value));
         option("net", net_name(plan.batch_norm).to_string());
@@ -171,21 +179,29 @@ impl<'a> Keeper<'a> {
         if let Some(every) = plan.every {
             option("checkpoint_every", every.to_string());
         }
-        let fresh = *position == Position::start_of(1);
-        let open = |path: &Path| if fresh { Log::append(path) } else { Log::resume(path, position) };
-        let mut log = plan.log.as_deref().map(open).transpose()?;
-        if let Some(log) = log.as_mut().filter(|log| fresh || log.is_empty()) {
-            log.start(net, optimizer, &plan.training)?;
+        let length = log.as_ref().and_then(Log::len);
+        let goes_on = log_start.filter(|&start| length.is_some_and(|length| start < length));
+        if let Some(start) = goes_on.or(length) {
+            option(LOG_START, start.to_string());
         }
         let steps = data.train.len().div_ceil(plan.training.batch_size);
-        let mut keeper = Keeper { plan, steps, checkpoints, options, log, kept: None };
-        if fresh {
-            // Shows at once whether it can be written, and there is one to go on from at any time.
-            keeper.save(net, optimizer, position)?;
-        } else {
-            keeper.kept = Some(*position);
+        Ok(Keeper { plan, steps, checkpoints, options, log, kept: None })
+    }
+
+    /// Writes the first checkpoint, which shows at once whether it can be written, and then the first line of the log: a line
+    /// must not be there that no checkpoint knows of.
+    fn begin(
+        &mut self,
+        net: &dyn Module,
+        optimizer: &dyn Optimizer,
+        position: &Position,
+    ) -> crate::Result<()> {
+        self.save(net, optimizer, position)?;
+        let start = self.options.get(LOG_START).and_then(|start| start.parse::<u64>().ok());
+        match &mut self.log {
+            Some(log) if log.len() == start => log.start(net, optimizer, &self.plan.training),
+            _ => Ok(()),
         }
-        Ok(keeper)
     }
 
     fn moment(&mut self, moment: &Moment<'_>) -> crate::Result<()> {
