@@ -96,31 +96,29 @@ impl Log {
         let failed = |e| Error::io(&self.path, EXPECTED, e);
         self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
         let mut reader = BufReader::new(&self.file);
-        let (mut line, mut at) = (Vec::new(), start);
+        let (mut line, mut at, mut cut) = (Vec::new(), start, None);
         loop {
             line.clear();
             let count = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
             if line.last() != Some(&b'\n') && count as u64 != MAX_LINE {
-                return Ok(at); // the end, or half a line
+                return Ok(cut.unwrap_or(at)); // the end, or half a line
             }
             let event =
                 std::str::from_utf8(&line).map_or_else(|_| mistake("UTF-8", "other bytes"), Event::parse);
             let event = event.map_err(|Mistake { expected, found }| {
                 Error::format(&self.path, format!("{expected} at byte {at} of a log"), found)
             })?;
-            match event.name == "start" {
-                true if at == start => {}
-                false if at > start && event.is_behind(position) => return Ok(at),
-                false if at > start => {}
-                // Never cut off what another training has written.
-                _ => {
-                    let expected = format!("the log of one training from byte {start} on");
-                    return Err(Error::format(
-                        &self.path,
-                        expected,
-                        format!("event {:?} at byte {at}", event.name),
-                    ));
-                }
+            // Never cut off what another training has written.
+            if (event.name == "start") != (at == start) {
+                let expected = format!("the log of one training from byte {start} on");
+                return Err(Error::format(
+                    &self.path,
+                    expected,
+                    format!("event {:?} at byte {at}", event.name),
+                ));
+            }
+            if at > start && cut.is_none() && event.is_behind(position) {
+                cut = Some(at);
             }
             at += count as u64;
         }
