@@ -14,7 +14,7 @@
 //!
 //! What this is not: a general allocator. It serves only `f32` blocks, and never splits or joins them.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::{Arc, Mutex};
@@ -67,11 +67,9 @@ fn free_list() -> std::sync::MutexGuard<'static, FreeList> {
 }
 
 /// The size class of `len`: capacities grow by a quarter of a power of two, so at most a fifth is unused.
+#[track_caller]
 fn class_of(len: usize) -> (usize, usize) {
-    assert!(
-        len <= isize::MAX as usize / 8,
-        "a tensor of {len} elements is larger than this machine can address"
-    );
+    assert!(len <= isize::MAX as usize / 8, "Tensor: {len} elements are more than this machine can address");
     let len = len.max(MIN_CAPACITY);
     let octave = len.ilog2() as usize;
     let quarter = 1 << (octave - 2);
@@ -87,7 +85,7 @@ fn layout(capacity: usize) -> Layout {
     let align = if bytes >= Some(HUGE_PAGE) { HUGE_PAGE } else { ALIGN };
     match bytes.and_then(|bytes| Layout::from_size_align(bytes, align).ok()) {
         Some(layout) => layout,
-        None => panic!("a tensor of {capacity} elements is larger than this machine can address"),
+        None => panic!("Tensor: {capacity} elements are more than this machine can address"),
     }
 }
 
@@ -110,15 +108,19 @@ fn prefer_huge_pages(pointer: NonNull<u8>, layout: Layout) {
 fn prefer_huge_pages(_: NonNull<u8>, _: Layout) {}
 
 impl Buffer {
-    /// Asks the system for a block.
-    fn allocate(capacity: usize) -> Buffer {
+    /// Asks the system for a block. A system that has none ends the op with a panic and not the program, as an allocation mostly does:
+    /// the size may be a slip of the pen, and what a program still holds can then be saved.
+    #[track_caller]
+    fn allocate(len: usize, capacity: usize) -> Buffer {
         let layout = layout(capacity);
         // SAFETY: the layout's size is at least MIN_CAPACITY floats, so not zero.
-        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let Some(pointer) = NonNull::new(unsafe { alloc(layout) }) else {
+            panic!("Tensor: {len} elements need {} bytes, which the system does not have", layout.size())
+        };
         prefer_huge_pages(pointer, layout);
         // SAFETY: the block is as large as its layout. (Writing zeros is what brings the pages, so they come last.)
         unsafe { pointer.write_bytes(0, layout.size()) };
-        Buffer { pointer: pointer.cast(), len: capacity, capacity }
+        Buffer { pointer: pointer.cast(), len, capacity }
     }
 }
 
@@ -138,14 +140,19 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// A block of `len` elements whose values are unspecified; the caller writes every one.
+    #[track_caller]
     pub fn new(len: usize) -> Shared {
         let (class, capacity) = class_of(len);
         let recycled = free_list().classes.get_mut(class).and_then(Vec::pop);
         let is_stale = recycled.is_some();
-        let mut block = recycled.unwrap_or_else(|| {
-            free_list().allocated += 1;
-            Arc::new(Buffer::allocate(capacity))
-        });
+        let mut block = match recycled {
+            Some(block) => block,
+            None => {
+                let block = Arc::new(Buffer::allocate(len, capacity));
+                free_list().allocated += 1;
+                block
+            }
+        };
         // Nobody else has it: it is new, or was taken out of the list.
         if let Some(buffer) = Arc::get_mut(&mut block) {
             buffer.len = len;
@@ -215,6 +222,7 @@ pub(crate) struct Bytes {
 
 impl Bytes {
     /// `len` bytes whose values are unspecified; the caller writes every one.
+    #[track_caller]
     pub fn new(len: usize) -> Bytes {
         Bytes { floats: Shared::new(len.div_ceil(size_of::<f32>())), len }
     }

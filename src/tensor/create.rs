@@ -25,12 +25,8 @@ impl Tensor {
     #[track_caller]
     pub fn from_slice(values: &[f32], shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
-        assert!(
-            values.len() == shape.numel(),
-            "from_slice: shape {shape} needs {} elements, got {}",
-            shape.numel(),
-            values.len()
-        );
+        let numel = shape.numel_for("from_slice");
+        assert!(values.len() == numel, "from_slice: {shape} needs {numel} elements, got {}", values.len());
         let mut tensor = Tensor::empty(shape);
         tensor.data_mut().copy_from_slice(values);
         tensor
@@ -90,11 +86,11 @@ impl Tensor {
             let fits = tensor.rank() == first.rank() && tensor.shape.with(at, first.shape[at]) == first.shape;
             assert!(
                 fits,
-                "cat along axis {at}: {} and {} differ in another axis than {at}",
+                "cat: {} and {} do not join along axis {at}: all other axes must agree",
                 first.shape, tensor.shape
             );
         }
-        let total = tensors.iter().map(|tensor| tensor.shape[at]).sum();
+        let total = tensors.iter().fold(0, |total: usize, tensor| total.saturating_add(tensor.shape[at]));
         let mut joined = Tensor::empty(first.shape.with(at, total));
         // In memory every index of the axes before `at` owns one run of `total * inner` elements.
         let inner: usize = first.shape[at + 1..].iter().product();
@@ -116,11 +112,17 @@ impl Tensor {
     /// Tensors of one shape joined along a new axis.
     #[track_caller]
     pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
-        let lifted: Vec<Tensor> = tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect();
+        let Some(first) = tensors.first() else { panic!("stack: needs at least one tensor") };
         for tensor in tensors {
-            let first = tensors[0].shape;
-            assert!(tensor.shape == first, "stack: shapes differ, {first} and {}", tensor.shape);
+            assert!(
+                tensor.shape == first.shape,
+                "stack: needs tensors of one shape, got {} and {}",
+                first.shape,
+                tensor.shape
+            );
         }
+        first.shape.new_axis("stack", axis);
+        let lifted: Vec<Tensor> = tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect();
         // A negative axis of `unsqueeze` counts in the new shape, as `cat`'s does.
         Tensor::cat(&lifted.iter().collect::<Vec<_>>(), axis)
     }

@@ -46,7 +46,7 @@ impl Tensor {
     #[track_caller]
     pub fn empty(shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
-        let buffer = Shared::new(shape.numel());
+        let buffer = Shared::new(shape.numel_for("Tensor"));
         Tensor { buffer, offset: 0, shape, strides: shape.contiguous_strides() }
     }
 
@@ -89,6 +89,7 @@ impl Tensor {
     }
 
     /// This tensor with its elements in row-major order: itself where they are already, a copy otherwise.
+    #[track_caller]
     pub fn contiguous(&self) -> Tensor {
         if self.is_contiguous() {
             return self.clone();
@@ -115,6 +116,7 @@ impl Tensor {
 
     /// The elements in row-major order, to write to. A tensor that shares its memory, or does not lie in order,
     /// is copied first.
+    #[track_caller]
     pub fn data_mut(&mut self) -> &mut [f32] {
         if !self.is_contiguous() {
             *self = self.contiguous();
@@ -134,6 +136,7 @@ impl Tensor {
     }
 
     /// A copy of the elements in row-major order.
+    #[track_caller]
     pub fn to_vec(&self) -> Vec<f32> {
         self.contiguous().data().to_vec()
     }
@@ -141,7 +144,7 @@ impl Tensor {
     /// The only element of a tensor with one element.
     #[track_caller]
     pub fn item(&self) -> f32 {
-        assert!(self.numel() == 1, "item: needs a tensor with one element, got shape {}", self.shape);
+        assert!(self.numel() == 1, "item: needs a tensor with one element, got {}", self.shape);
         self.storage()[0]
     }
 
@@ -154,7 +157,11 @@ impl Tensor {
     #[track_caller]
     pub fn get<const N: usize>(&self, index: [usize; N]) -> f32 {
         let fits = N == self.rank() && index.iter().zip(self.shape.iter()).all(|(i, dim)| i < dim);
-        assert!(fits, "get: index {index:?} does not lie in shape {}", self.shape);
+        assert!(
+            fits,
+            "get: index {index:?} does not lie in {}; it needs a number for each axis, below the axis's length",
+            self.shape
+        );
         self.storage()[index.iter().zip(self.strides.iter()).map(|(i, stride)| i * stride).sum::<usize>()]
     }
 }

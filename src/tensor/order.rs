@@ -78,6 +78,7 @@ impl Tensor {
 
     /// A tensor of unspecified elements in this one's shape, and in its order of memory where it is dense. PyTorch's
     /// `torch.empty_like`.
+    #[track_caller]
     pub fn empty_like(&self) -> Tensor {
         let mut like = Tensor::empty(self.shape);
         if self.is_dense() {
@@ -94,7 +95,7 @@ impl Tensor {
     pub fn in_order_of(&self, other: &Tensor) -> Tensor {
         assert!(
             self.shape == other.shape,
-            "in_order_of: {} and {} are different shapes",
+            "in_order_of: needs a tensor of the same shape, got {} and {}",
             self.shape,
             other.shape
         );

@@ -37,12 +37,21 @@ impl Shape {
     /// How many elements a tensor of this shape has.
     ///
     /// # Panics
-    /// When the product does not fit in a `usize`.
+    /// When the product of all lengths but zeros does not fit in an `isize`.
     #[track_caller]
     pub fn numel(&self) -> usize {
-        match self.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim)) {
+        self.numel_for("shape")
+    }
+
+    /// [`numel`](Shape::numel), with the name of the op that is asked for such a shape.
+    #[track_caller]
+    pub(super) fn numel_for(&self, op: &str) -> usize {
+        // Without the zeros, since strides are products of the other lengths and must fit, too.
+        let product = self.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)));
+        match product.filter(|&product| product <= isize::MAX as usize) {
+            Some(_) if self.contains(&0) => 0,
             Some(numel) => numel,
-            None => panic!("shape {self} has more elements than this machine can address"),
+            None => panic!("{op}: {self} has more elements than this machine can address"),
         }
     }
 
@@ -60,19 +69,32 @@ impl Shape {
     /// Adds an axis at the end.
     #[track_caller]
     pub fn push(&mut self, dim: usize) {
-        assert!(self.rank < MAX_RANK, "a tensor has at most {MAX_RANK} axes, {self} is full");
+        self.check_room("shape");
         self.dims[self.rank] = dim;
         self.rank += 1;
     }
 
+    /// Refuses one more axis where there are as many as there can be.
+    #[track_caller]
+    pub(super) fn check_room(&self, op: &str) {
+        assert!(
+            self.rank < MAX_RANK,
+            "{op}: {self} has no room for one more axis; a tensor has at most {MAX_RANK}"
+        );
+    }
+
     /// This shape with the given axis set to another length.
+    #[track_caller]
     pub fn with(mut self, axis: usize, dim: usize) -> Shape {
-        self[..][axis] = dim;
+        self.check_axis("with", axis);
+        self.dims[axis] = dim;
         self
     }
 
     /// This shape without the given axis.
+    #[track_caller]
     pub fn without(&self, axis: usize) -> Shape {
+        self.check_axis("without", axis);
         let mut shorter = Shape::SCALAR;
         for (at, &dim) in self.iter().enumerate() {
             if at != axis {
@@ -85,6 +107,7 @@ impl Shape {
     /// This shape with an axis of the given length put before position `axis`.
     #[track_caller]
     pub fn insert(&self, axis: usize, dim: usize) -> Shape {
+        assert!(axis <= self.rank, "insert: position {axis} is behind the end of {self}");
         let mut longer = Shape::from(&self[..axis]);
         longer.push(dim);
         for &rest in &self[axis..] {
@@ -98,11 +121,32 @@ impl Shape {
     pub fn axis(&self, op: &str, axis: isize) -> usize {
         let rank = self.rank as isize;
         let index = if axis < 0 { axis + rank } else { axis };
+        assert!(rank > 0, "{op}: axis {axis} is out of range for {self}, which has no axes");
         assert!(
             (0..rank).contains(&index),
-            "{op}: axis {axis} is out of range for {self}, which has {rank} axes"
+            "{op}: axis {axis} is out of range for {self}, whose axes go from -{rank} to {}",
+            rank - 1
         );
         index as usize
+    }
+
+    /// The same for the position of an axis to be added: 0 is before all others, -1 behind them.
+    #[track_caller]
+    pub(super) fn new_axis(&self, op: &str, axis: isize) -> usize {
+        self.check_room(op);
+        let rank = self.rank as isize;
+        let index = if axis < 0 { axis + rank + 1 } else { axis };
+        assert!(
+            (0..=rank).contains(&index),
+            "{op}: a new axis of {self} goes to a position from -{} to {rank}, got {axis}",
+            rank + 1
+        );
+        index as usize
+    }
+
+    #[track_caller]
+    fn check_axis(&self, op: &str, axis: usize) {
+        assert!(axis < self.rank, "{op}: axis {axis} is out of range for {self}");
     }
 
     /// The shape that both shapes broadcast to: aligned at the last axis, lengths equal or one of them 1.
@@ -193,7 +237,7 @@ impl std::ops::DerefMut for Shape {
 impl From<&[usize]> for Shape {
     #[track_caller]
     fn from(dims: &[usize]) -> Shape {
-        assert!(dims.len() <= MAX_RANK, "a tensor has at most {MAX_RANK} axes, got {dims:?}");
+        assert!(dims.len() <= MAX_RANK, "shape: a tensor has at most {MAX_RANK} axes, got {dims:?}");
         let mut shape = Shape { dims: [0; MAX_RANK], rank: dims.len() };
         shape.copy_from_slice(dims);
         shape

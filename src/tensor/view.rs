@@ -58,8 +58,8 @@ impl Tensor {
     #[track_caller]
     fn check_same_numel(&self, op: &str, shape: &Shape) {
         assert!(
-            self.numel() == shape.numel(),
-            "{op}: {} has {} elements, {shape} has {}",
+            self.numel() == shape.numel_for(op),
+            "{op}: {} has {} elements and {shape} has {}; their number must stay the same",
             self.shape,
             self.numel(),
             shape.numel()
@@ -108,8 +108,9 @@ impl Tensor {
         let axis = self.shape.axis("narrow", axis);
         assert!(
             start.checked_add(length).is_some_and(|end| end <= self.shape[axis]),
-            "narrow: entries {start} to {start}+{length} do not lie in axis {axis} of {}",
-            self.shape
+            "narrow: {length} entries from {start} on do not lie in axis {axis} of {}, which has {}",
+            self.shape,
+            self.shape[axis]
         );
         let offset = self.offset + start * self.strides[axis];
         self.with_layout(self.shape.with(axis, length), self.strides, offset)
@@ -128,8 +129,9 @@ impl Tensor {
         let (start, end) = range_ends(range, self.shape[index]);
         assert!(
             start <= end && end <= self.shape[index],
-            "slice: {start}..{end} does not lie in axis {index} of {}",
-            self.shape
+            "slice: {start}..{end} is no range of axis {index} of {}, where 0 <= start <= end <= {}",
+            self.shape,
+            self.shape[index]
         );
         self.narrow(axis, start, end - start)
     }
@@ -138,7 +140,12 @@ impl Tensor {
     #[track_caller]
     pub fn select(&self, axis: isize, index: usize) -> Tensor {
         let axis = self.shape.axis("select", axis);
-        assert!(index < self.shape[axis], "select: {index} does not lie in axis {axis} of {}", self.shape);
+        assert!(
+            index < self.shape[axis],
+            "select: entry {index} does not lie in axis {axis} of {}, which has {}, counted from 0",
+            self.shape,
+            self.shape[axis]
+        );
         let offset = self.offset + index * self.strides[axis];
         self.with_layout(self.shape.without(axis), self.strides.without(axis), offset)
     }
@@ -154,10 +161,7 @@ impl Tensor {
     /// An axis of length one added before position `axis`; -1 adds it at the end.
     #[track_caller]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
-        let rank = self.rank() as isize;
-        let index = if axis < 0 { axis + rank + 1 } else { axis };
-        assert!((0..=rank).contains(&index), "unsqueeze: axis {axis} is out of range for {}", self.shape);
-        let index = index as usize;
+        let index = self.shape.new_axis("unsqueeze", axis);
         self.with_layout(self.shape.insert(index, 1), self.strides.insert(index, 0), self.offset)
     }
 
@@ -165,9 +169,14 @@ impl Tensor {
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
+        // It takes no memory, but whatever is made of it counts the elements.
+        shape.numel_for("expand");
         match self.shape.expand_strides(&self.strides, &shape) {
             Some(strides) => self.with_layout(shape, strides, self.offset),
-            None => panic!("expand: {} does not broadcast to {shape}", self.shape),
+            None => panic!(
+                "expand: {} does not broadcast to {shape}: counted from the last, each axis must agree or have length 1",
+                self.shape
+            ),
         }
     }
 
@@ -182,15 +191,19 @@ impl Tensor {
     #[track_caller]
     pub fn unfold(&self, axis: isize, size: usize, step: usize) -> Tensor {
         let axis = self.shape.axis("unfold", axis);
-        assert!(step > 0, "unfold: the step must be at least 1");
+        assert!(step > 0, "unfold: the step must be at least 1, got 0");
         assert!(
             size <= self.shape[axis],
             "unfold: a window of {size} is larger than axis {axis} of {}",
             self.shape
         );
+        self.shape.check_room("unfold");
         let windows = (self.shape[axis] - size) / step + 1;
         let mut shape = self.shape.with(axis, windows);
         shape.push(size);
+        shape.numel_for("unfold");
+        // A step beyond the end of the axis leaves one window, whatever its length; it must not overflow.
+        let step = step.min(self.shape[axis]);
         let mut strides = self.strides.with(axis, self.strides[axis] * step);
         strides.push(self.strides[axis]);
         self.with_layout(shape, strides, self.offset)
@@ -199,20 +212,21 @@ impl Tensor {
     /// The last two axes exchanged, as in `x.T` for a matrix.
     #[track_caller]
     pub fn t(&self) -> Tensor {
-        assert!(self.rank() >= 2, "t: needs a matrix, got shape {}", self.shape);
+        assert!(self.rank() >= 2, "t: needs a matrix or more axes, got {}", self.shape);
         self.transpose(-2, -1)
     }
 }
 
-/// The first index and the one behind the last of a range over an axis of `len` entries.
+/// The first index and the one behind the last of a range over an axis of `len` entries. The largest index has none behind it, but no
+/// axis reaches that far: it stays out of range.
 pub(crate) fn range_ends(range: impl RangeBounds<usize>, len: usize) -> (usize, usize) {
     let start = match range.start_bound() {
         Bound::Included(&start) => start,
-        Bound::Excluded(&before) => before + 1,
+        Bound::Excluded(&before) => before.saturating_add(1),
         Bound::Unbounded => 0,
     };
     let end = match range.end_bound() {
-        Bound::Included(&last) => last + 1,
+        Bound::Included(&last) => last.saturating_add(1),
         Bound::Excluded(&end) => end,
         Bound::Unbounded => len,
     };
