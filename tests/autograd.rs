@@ -1,18 +1,7 @@
-//! The tape: what its users trip over elsewhere, and gradcheck with a wrong gradient that it must find.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! The tape: what its users trip over elsewhere, and gradcheck with a wrong gradient that it must find. What wrong calls say is in
+//! `misuse/autograd.rs`.
 
 use tapegrad::{Param, Tape, Tensor, Var, gradcheck};
-
-/// The message of a panic that must come.
-#[track_caller]
-fn panics<R>(run: impl FnOnce() -> R) -> String {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else { panic!("expected a panic") };
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => payload.downcast::<&str>().expect("a message").to_string(),
-    }
-}
 
 /// x³ with a gradient that says `factor` x²; 3 is right.
 fn cube<'t>(x: Var<'t>, factor: f32) -> Var<'t> {
@@ -69,7 +58,7 @@ fn a_chain_of_100_000_ops_needs_no_stack() {
 }
 
 #[test]
-fn a_severed_graph_is_not_silent() {
+fn what_the_loss_does_not_reach_has_no_gradient() {
     let (used, cut, unused) =
         (Param::new(Tensor::ones([2])), Param::new(Tensor::ones([3])), Param::new(Tensor::ones([4])));
     let tape = Tape::training();
@@ -77,43 +66,10 @@ fn a_severed_graph_is_not_silent() {
     let grads = tape.param(&used).sum().backward();
     assert_eq!(grads[&used].to_vec(), [1.0, 1.0]);
     assert!(grads.get(&cut).is_none());
-    let message = panics(|| grads[&cut].shape());
-    assert!(message.contains("[3]") && message.contains("put on the tape"), "{message}");
-    let message = panics(|| grads[&unused].shape());
-    assert!(message.contains("[4]") && message.contains("never put on this tape"), "{message}");
+    assert!(grads.get(&unused).is_none());
 }
 
 #[test]
-fn an_anomaly_names_its_op() {
-    let message = panics(|| {
-        let tape = Tape::training().detect_anomaly();
-        tape.variable(&Tensor::new([[1.0, -1.0]])).ln().sum().item()
-    });
-    assert!(message.starts_with("ln: made NaN at element 1 of shape [1, 2]"), "{message}");
-    // √0 is finite, its gradient is not: the op before it gets it.
-    let message = panics(|| {
-        let tape = Tape::training().detect_anomaly();
-        let x = tape.variable(&Tensor::new([0.0]));
-        (x * 2.0).sqrt().sum().backward()[x].item()
-    });
-    assert!(message.contains("got as its gradient inf"), "{message}");
-    // Off, nothing is said.
+fn an_anomaly_goes_by_in_silence_unless_it_is_looked_for() {
     assert!(Tape::training().variable(&Tensor::scalar(-1.0)).ln().item().is_nan());
-}
-
-#[test]
-fn a_tape_is_used_once_and_for_what_it_is_for() {
-    let tape = Tape::training();
-    let x = tape.variable(&Tensor::ones([2]));
-    assert!(panics(|| x.backward()).contains("needs a loss with one element, got shape [2]"));
-    let loss = x.sum();
-    loss.backward();
-    assert!(panics(|| x.value()).contains("has run backward and is spent"));
-    assert!(panics(|| tape.input(&Tensor::ones([1]))).contains("make a new one"));
-    let (one, other) = (Tape::training(), Tape::training());
-    let (a, b) = (one.variable(&Tensor::ones([1])), other.variable(&Tensor::ones([1])));
-    assert!(panics(|| a + b).contains("different tapes"));
-    let tape = Tape::inference();
-    let y = tape.variable(&Tensor::ones([1])).sum();
-    assert!(panics(|| y.backward()).contains("inference tape"));
 }

@@ -59,6 +59,10 @@ impl std::error::Error for Mismatch {}
 ///
 /// # Errors
 /// The worst element, where one differs by more than the method's own error.
+///
+/// # Panics
+/// When the result does not depend on one of the inputs.
+#[track_caller]
 pub fn gradcheck<F>(f: F, inputs: &[Tensor]) -> Result<(), Mismatch>
 where
     F: for<'t> Fn(&'t Tape, &[Var<'t>]) -> Var<'t>,

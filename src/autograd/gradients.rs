@@ -14,13 +14,13 @@ use crate::Tensor;
 pub struct Gradients {
     slots: Vec<Option<Tensor>>,
     params: HashMap<ParamId, NodeId>,
-    /// Where the tape lay, to recognise a variable of another one. Only compared, never followed.
-    tape: *const Tape,
+    /// The number of the tape, to recognise a variable of another one.
+    tape: u64,
 }
 
 impl Gradients {
     pub(super) fn new(tape: &Tape, slots: Vec<Option<Tensor>>, params: HashMap<ParamId, NodeId>) -> Self {
-        Gradients { slots, params, tape }
+        Gradients { slots, params, tape: tape.number }
     }
 
     /// The gradient of a parameter, or `None` where the loss does not depend on it.
@@ -67,11 +67,15 @@ impl Index<Var<'_>> for Gradients {
     /// When `var` is no variable, lies on another tape, or the loss does not depend on it.
     #[track_caller]
     fn index(&self, var: Var<'_>) -> &Tensor {
-        assert!(std::ptr::eq(var.tape(), self.tape), "gradients: this variable lies on another tape");
+        assert!(
+            var.tape().number == self.tape,
+            "gradients: they are of another tape than this variable; ask those that its own tape gave"
+        );
         match self.slots.get(var.id().0) {
             Some(Some(gradient)) => gradient,
             _ => panic!(
-                "gradients: none for node {}: only variables and parameters that the loss depends on have one",
+                "gradients: none for value {} of the tape; only variables (Tape::variable) and parameters that the loss depends \
+                 on have one",
                 var.id().0
             ),
         }

@@ -14,6 +14,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::mem::take;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::param::ParamId;
 use super::{Gradients, Param, Var};
@@ -59,6 +60,8 @@ pub(super) struct Node {
 
 /// A record of a computation; see the [chapter](crate::autograd).
 pub struct Tape {
+    /// Another number for every tape of a program. (Addresses do not tell tapes apart: that of the next step has the last one's.)
+    pub(super) number: u64,
     training: bool,
     detect_anomaly: bool,
     pub(super) nodes: RefCell<Vec<Node>>,
@@ -78,8 +81,10 @@ impl Tape {
     }
 
     fn new(training: bool) -> Tape {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let (nodes, params) = spare(|lists| (take(&mut lists.nodes), take(&mut lists.params)));
         Tape {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             training,
             detect_anomaly: false,
             nodes: RefCell::new(nodes),
@@ -205,7 +210,7 @@ impl Tape {
         let seed = Tensor::full(last.value.shape(), 1.0);
         let mut slots = spare(|lists| take(&mut lists.slots));
         slots.resize_with(nodes.len(), || None);
-        let mut adjoints = Adjoints { nodes, slots };
+        let mut adjoints = Adjoints { op: "backward", nodes, slots };
         adjoints.add(loss, || seed);
         while let Some(Node { op, value, backward, .. }) = adjoints.nodes.pop() {
             drop(value);
@@ -215,6 +220,7 @@ impl Tape {
             if self.detect_anomaly {
                 assert_finite(op, "got as its gradient", &dy, "in backward");
             }
+            adjoints.op = op;
             backward(dy, &mut adjoints);
         }
         self.nodes.replace(adjoints.nodes);
@@ -238,6 +244,8 @@ impl Drop for Tape {
 
 /// The derivatives of the loss by every node, as far as backward has come.
 pub struct Adjoints {
+    /// The op whose closure runs.
+    op: &'static str,
     /// Those that backward has not come to.
     nodes: Vec<Node>,
     slots: Vec<Option<Tensor>>,
@@ -245,20 +253,42 @@ pub struct Adjoints {
 
 impl Adjoints {
     /// Whether the gradient of a node is wanted at all.
+    ///
+    /// # Panics
+    /// When the node does not come before the op.
+    #[track_caller]
     pub fn wants(&self, node: NodeId) -> bool {
-        self.nodes[node.0].wants_grad
+        self.node(node).wants_grad
+    }
+
+    #[track_caller]
+    fn node(&self, node: NodeId) -> &Node {
+        match self.nodes.get(node.0) {
+            Some(node) => node,
+            None => panic!(
+                "{}: value {} of the tape is no input of this op, which comes before it",
+                self.op, node.0
+            ),
+        }
     }
 
     /// Adds to the gradient of a node. The closure runs only where the gradient is wanted, so nothing is computed that nobody
     /// asked for.
+    ///
+    /// # Panics
+    /// When the gradient has another shape than the node's value, or the node does not come before the op.
+    #[track_caller]
     pub fn add(&mut self, node: NodeId, gradient: impl FnOnce() -> Tensor) {
         if !self.wants(node) {
             return;
         }
         let gradient = gradient();
-        if cfg!(debug_assertions) {
-            assert_eq!(gradient.shape(), self.nodes[node.0].value.shape(), "the gradient of node {node:?}");
-        }
+        let (shape, got) = (self.node(node).value.shape(), gradient.shape());
+        assert!(
+            shape == got,
+            "{}: an input of shape {shape} needs a gradient of that shape, got {got}",
+            self.op
+        );
         let slot = &mut self.slots[node.0];
         match slot {
             None => *slot = Some(gradient),

@@ -35,7 +35,9 @@ impl<'t> Var<'t> {
         let nodes = self.tape.nodes.borrow();
         match nodes.get(self.id.0) {
             Some(node) => read(node),
-            None => panic!("{what}: this tape has run backward and is spent; read values before"),
+            None => panic!(
+                "{what}: this tape has run backward and is spent; read its values, or compute with them, before"
+            ),
         }
     }
 
@@ -57,7 +59,7 @@ impl<'t> Var<'t> {
     /// The only element of a value with one element.
     #[track_caller]
     pub fn item(&self) -> f32 {
-        self.value().item()
+        self.with_node("item", |node| node.value.item())
     }
 
     /// Whether a gradient will be computed for this value.
@@ -79,10 +81,14 @@ impl<'t> Var<'t> {
     /// When the value has more than one element, on an inference tape, and when run a second time.
     #[track_caller]
     pub fn backward(self) -> Gradients {
-        let shape = self.with_node("backward", |node| node.value.shape());
+        assert!(
+            !self.tape.spent.get(),
+            "backward: this tape has run backward and is spent; add losses up before, or make a tape for each"
+        );
+        let shape = self.shape();
         assert!(
             shape.numel() == 1,
-            "backward: needs a loss with one element, got shape {shape}; take its sum() or mean()"
+            "backward: needs a loss with one element, got {shape}; take its sum() or mean()"
         );
         self.tape.run_backward(self.id)
     }

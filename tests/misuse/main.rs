@@ -8,6 +8,7 @@
 //! What this is not: errors of files and arguments, which are values ([`tapegrad::Error`]); see `data.rs` and `cli.rs` beside this folder.
 //! Next to read: `tensor.rs`.
 
+mod autograd;
 mod tensor;
 
 use std::cell::RefCell;
