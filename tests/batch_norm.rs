@@ -285,15 +285,3 @@ fn threads_change_no_bit() {
         assert!(one == three, "{shape:?}: 3 threads give other bits than 1");
     }
 }
-
-#[test]
-#[should_panic(expected = "batch_norm: needs [n, c] or [n, c, h, w], got [4, 3, 5]")]
-fn three_axes_panic() {
-    Layer::new(3).infer(&tensor(46, &[4, 3, 5]));
-}
-
-#[test]
-#[should_panic(expected = "batch_norm: input [4, 3] has 3 channels, gamma [2] has 2 elements")]
-fn another_number_of_channels_panics() {
-    Layer::new(2).infer(&tensor(46, &[4, 3]));
-}

@@ -228,27 +228,3 @@ fn what_nobody_wants_is_not_computed() {
     let images = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| grads[x].shape()));
     assert!(images.is_err(), "constant images have no gradient");
 }
-
-#[test]
-fn messages_name_the_shapes_and_the_rule() {
-    let message = |x: [usize; 4], w: [usize; 4], options: Conv2dOptions| {
-        let outcome = std::panic::catch_unwind(|| {
-            let tape = Tape::inference();
-            tape.input(&Tensor::ones(x)).conv2d(tape.input(&Tensor::ones(w)), None, &options).shape()
-        });
-        *outcome.expect_err("must be refused").downcast::<String>().expect("a message")
-    };
-    let plain = Conv2dOptions::default();
-    assert_eq!(
-        message([2, 3, 8, 8], [6, 1, 5, 5], plain),
-        "conv2d: images [2, 3, 8, 8] have 3 channels, filters [6, 1, 5, 5] with 1 groups need 1"
-    );
-    assert_eq!(
-        message([2, 4, 8, 8], [6, 4, 5, 5], Conv2dOptions { groups: 3, ..plain }),
-        "conv2d: 3 groups do not divide the 4 channels of [2, 4, 8, 8] and the 6 filters of [6, 4, 5, 5]"
-    );
-    let too_large = message([1, 1, 3, 9], [1, 1, 5, 5], plain);
-    assert!(too_large.starts_with("conv2d: kernel (5, 5)") && too_large.contains("(3, 9)"), "{too_large}");
-    let stuck = message([1, 1, 9, 9], [1, 1, 5, 5], Conv2dOptions { stride: (1, 0).into(), ..plain });
-    assert_eq!(stuck, "conv2d: the stride must be at least 1 on each axis, got (1, 0)");
-}

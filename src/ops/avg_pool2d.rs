@@ -135,9 +135,7 @@ impl Planes {
     fn new(shape: &Shape, options: AvgPool2dOptions) -> Planes {
         let AvgPool2dOptions { kernel, stride, padding, ceil_mode, count_include_pad } = options;
         let &[n, c, h, w] = &shape[..] else {
-            panic!(
-                "avg_pool2d: needs images [n, c, h, w], got shape {shape}; unsqueeze adds an axis of length 1"
-            )
+            panic!("avg_pool2d: needs images [n, c, h, w], got {shape}; unsqueeze adds an axis of length 1")
         };
         let window = Window { kernel, stride, padding, dilation: 1.into() };
         let output = window.pool_output("avg_pool2d", (h, w), ceil_mode);

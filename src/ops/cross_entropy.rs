@@ -61,7 +61,7 @@ impl<'t> Var<'t> {
 fn check(logits: &Tensor, labels: &[usize]) {
     let shape = logits.shape();
     let [n, classes] = shape[..] else {
-        panic!("cross_entropy: needs logits [n, classes], got shape {shape}");
+        panic!("cross_entropy: needs logits [n, classes], got {shape}");
     };
     assert!(labels.len() == n, "cross_entropy: logits {shape} need {n} labels, got {}", labels.len());
     if let Some(row) = labels.iter().position(|&label| label >= classes) {

@@ -24,6 +24,7 @@ use crate::simd::{Isa, Kernel, LANES, Lanes, dispatch};
 pub const FROM: usize = LANES;
 
 /// Images `[n, c, h, w]` of unspecified pixels, lying images last.
+#[track_caller]
 pub(crate) fn empty(n: usize, c: usize, size: Pair) -> Tensor {
     Tensor::empty([c, size.h, size.w, n]).permute(&[3, 0, 1, 2])
 }
@@ -34,6 +35,7 @@ pub(crate) fn is_images_last(x: &Tensor) -> bool {
 }
 
 /// The images with zeros around them, lying images last; themselves where they do already and there is no padding.
+#[track_caller]
 pub(crate) fn images_last(x: &Tensor, padding: Pair) -> Tensor {
     let unpadded = (padding.h, padding.w) == (0, 0);
     if unpadded && is_images_last(x) {

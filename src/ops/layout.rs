@@ -149,7 +149,8 @@ impl<'t> Var<'t> {
     /// ```
     #[track_caller]
     pub fn cat(vars: &[Var<'t>], axis: isize) -> Var<'t> {
-        let joined = with_values(vars, |values| Tensor::cat(values, axis));
+        let values = values(vars);
+        let joined = Tensor::cat(&values.iter().collect::<Vec<_>>(), axis);
         let at = joined.shape().axis("cat", axis);
         let pieces: Vec<_> = vars.iter().map(|var| (var.id(), var.shape()[at])).collect();
         vars[0].tape().record("cat", vars, joined, move |dy, adjoints| {
@@ -164,7 +165,8 @@ impl<'t> Var<'t> {
     /// Values of one shape joined along a new axis; see [`Tensor::stack`].
     #[track_caller]
     pub fn stack(vars: &[Var<'t>], axis: isize) -> Var<'t> {
-        let joined = with_values(vars, |values| Tensor::stack(values, axis));
+        let values = values(vars);
+        let joined = Tensor::stack(&values.iter().collect::<Vec<_>>(), axis);
         let ids: Vec<_> = vars.iter().map(Var::id).collect();
         vars[0].tape().record("stack", vars, joined, move |dy, adjoints| {
             for (i, id) in ids.into_iter().enumerate() {
@@ -174,11 +176,14 @@ impl<'t> Var<'t> {
     }
 }
 
-/// Lends the values of some variables as references, which is what `cat` and `stack` take.
+/// The values of some variables. (A loop and no closure, behind which the caller's line would be lost.)
 #[track_caller]
-fn with_values(vars: &[Var<'_>], join: impl FnOnce(&[&Tensor]) -> Tensor) -> Tensor {
-    let values: Vec<Tensor> = vars.iter().map(Var::value).collect();
-    join(&values.iter().collect::<Vec<_>>())
+fn values(vars: &[Var<'_>]) -> Vec<Tensor> {
+    let mut values = Vec::with_capacity(vars.len());
+    for var in vars {
+        values.push(var.value());
+    }
+    values
 }
 
 /// Zeros of the given shape with `dy` in entries `start..` of one axis.

@@ -63,7 +63,13 @@ fn matmul_forward(a: &Tensor, b: &Tensor) -> Tensor {
     );
     let (m, k, n) = (left[a.rank() - 2], left[a.rank() - 1], right[b.rank() - 1]);
     assert!(right[b.rank() - 2] == k, "matmul: left {left} needs a right side with {k} rows, got {right}");
-    let batch = Shape::from(&left[..a.rank() - 2]).broadcast("matmul", &Shape::from(&right[..b.rank() - 2]));
+    let (left_batch, right_batch) = (Shape::from(&left[..a.rank() - 2]), Shape::from(&right[..b.rank() - 2]));
+    let Ok(batch) = left_batch.try_broadcast(&right_batch) else {
+        panic!(
+            "matmul: left {left} and right {right} are batches {left_batch} and {right_batch} of matrices, which do not broadcast: counted \
+             from the last, each axis must agree or be 1"
+        )
+    };
     let mut shape = batch;
     shape.push(m);
     shape.push(n);
@@ -126,7 +132,8 @@ impl<'t> Var<'t> {
     pub fn linear(self, weight: Var<'t>, bias: Option<Var<'t>>) -> Var<'t> {
         let (x, w) = (self.value(), weight.value());
         let (input, weights) = (x.shape(), w.shape());
-        assert!(x.rank() == 2, "linear: needs an input [n, in_features], got {input}; flatten(1) it first");
+        let remedy = if x.rank() > 2 { "flatten(1)" } else { "unsqueeze(0)" };
+        assert!(x.rank() == 2, "linear: needs an input [n, in_features], got {input}; {remedy} makes one");
         assert!(
             w.rank() == 2 && weights[1] == input[1],
             "linear: input {input} needs a weight [out_features, {}], got {weights}",

@@ -29,7 +29,7 @@ impl Tensor {
         let x = self.contiguous();
         match first_maximum(x.data().iter()) {
             Some(at) => Tensor::scalar(x.data()[at]),
-            None => panic!("max: shape {} has no elements, so no largest one", self.shape()),
+            None => panic!("max: {} has no elements, so no largest one", self.shape()),
         }
     }
 

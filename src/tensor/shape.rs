@@ -157,18 +157,30 @@ impl Shape {
     /// ```
     #[track_caller]
     pub fn broadcast(&self, op: &str, other: &Shape) -> Shape {
+        match self.try_broadcast(other) {
+            Ok(result) => {
+                // Views that repeat may make a result that is larger than any memory.
+                result.numel_for(op);
+                result
+            }
+            Err((back, left, right)) => panic!(
+                "{op}: {self} and {other} do not broadcast: axis -{back} is {left} on one side and {right} on the other, and neither is 1"
+            ),
+        }
+    }
+
+    /// That shape, or the first axis from the end that does not fit, and its two lengths.
+    pub(crate) fn try_broadcast(&self, other: &Shape) -> Result<Shape, (usize, usize, usize)> {
         let mut result = if self.rank >= other.rank { *self } else { *other };
         for back in 1..=result.rank {
             let left = if back <= self.rank { self[self.rank - back] } else { 1 };
             let right = if back <= other.rank { other[other.rank - back] } else { 1 };
-            assert!(
-                left == right || left == 1 || right == 1,
-                "{op}: {self} and {other} do not broadcast: axis -{back} is {left} on one side and {right} on the \
-                 other, and neither is 1"
-            );
+            if left != right && left != 1 && right != 1 {
+                return Err((back, left, right));
+            }
             result.dims[result.rank - back] = if left == 1 { right } else { left };
         }
-        result
+        Ok(result)
     }
 
     /// The strides with which a tensor of `self` and `strides` reads as the larger shape `target`: a broadcast

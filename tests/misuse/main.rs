@@ -9,7 +9,9 @@
 //! Next to read: `tensor.rs`.
 
 mod autograd;
+mod ops;
 mod tensor;
+mod windows;
 
 use std::cell::RefCell;
 use std::panic::{self, Location, PanicHookInfo};

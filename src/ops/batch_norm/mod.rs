@@ -95,7 +95,8 @@ impl<'t> Var<'t> {
     /// ```
     ///
     /// # Panics
-    /// When the input has another number of axes or no elements, or the others do not have c elements.
+    /// When the input has another number of axes or no elements, the others do not have c elements, or `momentum` is no share or `eps`
+    /// negative.
     #[track_caller]
     pub fn batch_norm(
         self,
@@ -109,6 +110,11 @@ impl<'t> Var<'t> {
         let x = self.value();
         let sizes =
             check(&x.shape(), [&gamma.shape(), &beta.shape(), &moving_mean.shape(), &moving_var.shape()]);
+        assert!(
+            (0.0..=1.0).contains(&momentum),
+            "batch_norm: momentum is a share from 0 to 1, got {momentum}"
+        );
+        assert!(eps >= 0.0 && eps.is_finite(), "batch_norm: eps is 0 or more, got {eps}");
         let x = in_order(x);
         let (g, b) = (gamma.value().contiguous(), beta.value().contiguous());
         let statistics = if self.tape().is_training() {

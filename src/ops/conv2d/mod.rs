@@ -134,6 +134,7 @@ impl Way {
 }
 
 /// Images of unspecified pixels, in the order in which a convolution of these sizes puts them out.
+#[track_caller]
 fn empty(sizes: &Sizes, channels: usize, size: Pair) -> Tensor {
     match sizes.is_images_last() {
         true => order::empty(sizes.n, channels, size),
@@ -142,11 +143,13 @@ fn empty(sizes: &Sizes, channels: usize, size: Pair) -> Tensor {
 }
 
 /// The images in this order.
+#[track_caller]
 fn in_order(x: &Tensor, sizes: &Sizes) -> Tensor {
     if sizes.is_images_last() { order::images_last(x, 0.into()) } else { x.contiguous() }
 }
 
 /// The images in this order, with zeros around them.
+#[track_caller]
 fn padded(x: &Tensor, sizes: &Sizes) -> Tensor {
     match sizes.is_images_last() {
         true => order::images_last(x, sizes.window.padding),

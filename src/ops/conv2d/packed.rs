@@ -19,6 +19,7 @@ use crate::gemm::{Matrix, MatrixMut, Packed, Start, multiply_block, pack_left, t
 use crate::parallel::{self, Chunks, Scratch};
 
 /// The images with zeros around them; themselves where there is no padding.
+#[track_caller]
 pub(super) fn padded(x: &Tensor, sizes: &Sizes) -> Tensor {
     let padding = sizes.window.padding;
     let x = x.contiguous();

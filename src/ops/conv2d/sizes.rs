@@ -64,7 +64,10 @@ impl Sizes {
     #[track_caller]
     pub fn new(input: &Shape, weight: &Shape, bias: Option<Shape>, options: &Conv2dOptions) -> Sizes {
         let Conv2dOptions { stride, padding, dilation, groups } = *options;
-        assert!(input.len() == 4, "conv2d: needs images [n, c, h, w], got {input}");
+        assert!(
+            input.len() == 4,
+            "conv2d: needs images [n, c, h, w], got {input}; unsqueeze adds an axis of length 1"
+        );
         assert!(weight.len() == 4, "conv2d: needs filters [oc, c / groups, kh, kw], got {weight}");
         let ([n, channels, h, w], [oc, c, kh, kw]) =
             (std::array::from_fn(|i| input[i]), std::array::from_fn(|i| weight[i]));
@@ -73,9 +76,9 @@ impl Sizes {
             "conv2d: {groups} groups do not divide the {channels} channels of {input} and the {oc} filters of {weight}"
         );
         assert!(
-            channels == c * groups,
+            channels == c.saturating_mul(groups),
             "conv2d: images {input} have {channels} channels, filters {weight} with {groups} groups need {}",
-            c * groups
+            c.saturating_mul(groups)
         );
         if let Some(bias) = bias {
             assert!(bias == [oc], "conv2d: filters {weight} need a bias [{oc}], got {bias}");

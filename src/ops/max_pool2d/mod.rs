@@ -140,9 +140,7 @@ impl Planes {
     fn new(shape: &Shape, options: MaxPool2dOptions) -> Planes {
         let MaxPool2dOptions { window, ceil_mode } = options;
         let &[n, c, h, w] = &shape[..] else {
-            panic!(
-                "max_pool2d: needs images [n, c, h, w], got shape {shape}; unsqueeze adds an axis of length 1"
-            )
+            panic!("max_pool2d: needs images [n, c, h, w], got {shape}; unsqueeze adds an axis of length 1")
         };
         let output = window.pool_output("max_pool2d", (h, w), ceil_mode);
         let rows: Vec<Span> = (0..output.h).map(|i| window.rows().span(i, h)).collect();
