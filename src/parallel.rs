@@ -119,7 +119,10 @@ pub fn threads() -> usize {
 /// Unless `1 <= threads <= MAX_THREADS`, and from inside a part of a job.
 #[track_caller]
 pub fn set_threads(threads: usize) {
-    assert!((1..=MAX_THREADS).contains(&threads), "set_threads: from 1 to {MAX_THREADS}, got {threads}");
+    assert!(
+        (1..=MAX_THREADS).contains(&threads),
+        "set_threads: a number of threads is from 1 to {MAX_THREADS}, got {threads}"
+    );
     assert!(!BUSY.get(), "set_threads: cannot be called from inside a parallel op");
     let pool = pool();
     let _turn = lock(&pool.turn);
@@ -283,6 +286,7 @@ pub fn map<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 ///
 /// # Panics
 /// When the members of a tuple have different numbers of parts.
+#[track_caller]
 pub fn for_each_part<P: Parts>(parts: P, work: impl Fn(usize, P::Part) + Sync) {
     for_each(parts.count(), |i| {
         // SAFETY: `for_each` calls each number below the count once.
@@ -299,6 +303,7 @@ pub unsafe trait Parts: Sync {
     /// One part.
     type Part;
     /// How many parts there are.
+    #[track_caller]
     fn count(&self) -> usize;
     /// Part `i`.
     ///
@@ -320,8 +325,12 @@ unsafe impl<T: Send> Sync for Chunks<'_, T> {}
 
 impl<'a, T> Chunks<'a, T> {
     /// Cuts `slice` into chunks of `size` elements, at least one.
+    ///
+    /// # Panics
+    /// When `size` is 0.
+    #[track_caller]
     pub fn new(slice: &'a mut [T], size: usize) -> Self {
-        assert!(size > 0, "a chunk needs at least one element");
+        assert!(size > 0, "Chunks: a chunk needs at least one element, got size 0");
         Chunks { start: slice.as_mut_ptr(), len: slice.len(), size, owner: PhantomData }
     }
 }
@@ -343,8 +352,12 @@ unsafe impl<'a, T: Send + 'a> Parts for Chunks<'a, T> {
 unsafe impl<A: Parts, B: Parts> Parts for (A, B) {
     type Part = (A::Part, B::Part);
     fn count(&self) -> usize {
-        assert_eq!(self.0.count(), self.1.count(), "both slices need the same number of chunks");
-        self.0.count()
+        let counts = (self.0.count(), self.1.count());
+        assert!(
+            counts.0 == counts.1,
+            "for_each_part: all members need the same number of parts, got {counts:?}"
+        );
+        counts.0
     }
     unsafe fn part(&self, i: usize) -> Self::Part {
         // SAFETY: the caller's promise holds for both.
@@ -357,7 +370,8 @@ unsafe impl<A: Parts, B: Parts, C: Parts> Parts for (A, B, C) {
     type Part = (A::Part, B::Part, C::Part);
     fn count(&self) -> usize {
         let counts = (self.0.count(), self.1.count(), self.2.count());
-        assert!(counts.0 == counts.1 && counts.1 == counts.2, "all slices need the same number of chunks");
+        let same = counts.0 == counts.1 && counts.1 == counts.2;
+        assert!(same, "for_each_part: all members need the same number of parts, got {counts:?}");
         counts.0
     }
     unsafe fn part(&self, i: usize) -> Self::Part {

@@ -19,7 +19,7 @@
 //! additions is the same as without blocks (see `mod.rs`). The blocks' sizes can therefore be tuned freely.
 
 use super::tile::{self, LeftPanel, Panel, Tile, Work};
-use super::{MatrixMut, Panels, Start};
+use super::{MatrixMut, Panels, Start, check_sizes};
 use crate::parallel::Scratch;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
@@ -29,8 +29,13 @@ const MC: usize = 168;
 const NC: usize = 2048;
 
 /// C = A B on the calling thread. `a` gives panels of rows, `b` panels of columns.
+///
+/// # Panics
+/// When the sizes do not fit.
+#[track_caller]
 pub fn multiply_block(start: Start, a: &impl Panels, b: &impl Panels, c: MatrixMut) {
-    assert!(a.len() == c.rows() && b.len() == c.cols() && a.depth() == b.depth());
+    check_sizes("multiply_block", (a.len(), a.depth()), (b.depth(), b.len()), &c);
+    start.check("multiply_block", &c);
     dispatch(Blocked { start, a, b, c });
 }
 

@@ -31,11 +31,12 @@ impl<'a> Matrix<'a> {
     #[track_caller]
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Self {
         if rows > 0 && cols > 0 {
-            let last = (rows - 1) * row_stride + (cols - 1) * col_stride;
+            let down = (rows - 1).checked_mul(row_stride);
+            let last =
+                down.zip((cols - 1).checked_mul(col_stride)).and_then(|(down, on)| down.checked_add(on));
             assert!(
-                last < data.len(),
-                "a matrix [{rows}, {cols}] of strides [{row_stride}, {col_stride}] needs {} elements, got {}",
-                last + 1,
+                last.is_some_and(|last| last < data.len()),
+                "Matrix: the last element of [{rows}, {cols}] with strides [{row_stride}, {col_stride}] lies behind the {} that there are",
                 data.len()
             );
         }
@@ -81,8 +82,14 @@ impl<'a> Matrix<'a> {
     }
 
     /// `rows` rows from row `first` on.
+    #[track_caller]
     pub fn rows_from(&self, first: usize, rows: usize) -> Matrix<'a> {
-        assert!(first + rows <= self.rows);
+        assert!(
+            first <= self.rows && rows <= self.rows - first,
+            "rows_from: {rows} rows from {first} on do not lie in [{}, {}]",
+            self.rows,
+            self.cols
+        );
         let data = if rows == 0 { &[] } else { &self.data[first * self.row_stride..] };
         Matrix { data, rows, ..*self }
     }
@@ -106,7 +113,7 @@ impl<'a> MatrixMut<'a> {
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         assert!(
             rows.checked_mul(cols) == Some(data.len()),
-            "a matrix [{rows}, {cols}] needs {rows} x {cols} elements, got {}",
+            "MatrixMut: [{rows}, {cols}] needs {rows} x {cols} elements, got {}",
             data.len()
         );
         MatrixMut { start: data.as_mut_ptr(), rows, cols, row_stride: cols, owner: PhantomData }
@@ -124,16 +131,25 @@ impl<'a> MatrixMut<'a> {
 
     /// Row `i`.
     #[inline(always)]
+    #[track_caller]
     pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
-        assert!(i < self.rows);
+        assert!(i < self.rows, "row_mut: row {i} does not lie in [{}, {}]", self.rows, self.cols);
         // SAFETY: row i lies inside the rectangle, which `&mut self` has for itself.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(i * self.row_stride), self.cols) }
     }
 
     /// The rectangle of `rows` by `cols` elements whose first is (i, j).
     #[inline(always)]
+    #[track_caller]
     pub fn block(&mut self, i: usize, j: usize, rows: usize, cols: usize) -> MatrixMut<'_> {
-        assert!(i + rows <= self.rows && j + cols <= self.cols);
+        // Written so that nothing overflows: who holds the block may write to all of it.
+        let fits = |first: usize, count: usize, whole: usize| first <= whole && count <= whole - first;
+        assert!(
+            fits(i, rows, self.rows) && fits(j, cols, self.cols),
+            "block: [{rows}, {cols}] from ({i}, {j}) on does not lie in [{}, {}]",
+            self.rows,
+            self.cols
+        );
         // SAFETY: inside this rectangle, which stays borrowed while the block lives. An empty rectangle may start
         // behind the end, so the pointer is moved without the promise of staying inside.
         let start = self.start.wrapping_add(i * self.row_stride + j);

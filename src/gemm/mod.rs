@@ -68,14 +68,8 @@ const PARALLEL_FROM: usize = 1 << 19;
 #[track_caller]
 pub fn multiply(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
-    assert!(
-        a.rows() == m && b.rows() == k && b.cols() == n,
-        "gemm: [{}, {}] times [{}, {}] into [{m}, {n}]",
-        a.rows(),
-        a.cols(),
-        b.rows(),
-        b.cols()
-    );
+    check_sizes("multiply", (a.rows(), k), (b.rows(), b.cols()), &c);
+    start.check("multiply", &c);
     let threads = parallel::threads();
     if threads == 1 || m * n * k.max(1) < PARALLEL_FROM {
         return multiply_band(start, a, b, c);
@@ -122,7 +116,32 @@ fn multiply_band(start: Start, a: &Matrix, b: &Matrix, c: MatrixMut) {
     multiply_rows(start, &Packed::of(&packed, m, k, mr), *b, c);
 }
 
+/// Refuses a product whose sizes do not fit.
+#[track_caller]
+fn check_sizes(op: &str, a: (usize, usize), b: (usize, usize), c: &MatrixMut) {
+    let (m, n) = (c.rows(), c.cols());
+    assert!(
+        a.0 == m && b.0 == a.1 && b.1 == n,
+        "{op}: [{}, {}] times [{}, {}] into [{m}, {n}] is not [m, k] times [k, n] into [m, n]",
+        a.0,
+        a.1,
+        b.0,
+        b.1
+    );
+}
+
 impl<'a> Start<'a> {
+    /// Refuses a bias of another length than the result has rows, or columns.
+    #[track_caller]
+    fn check(&self, op: &str, c: &MatrixMut) {
+        let (what, wanted, got) = match self {
+            Start::PerRow(bias) => ("row", c.rows(), bias.len()),
+            Start::PerColumn(bias) => ("column", c.cols(), bias.len()),
+            Start::Zero | Start::Accumulate => return,
+        };
+        assert!(wanted == got, "{op}: a bias per {what} needs {wanted} elements, got {got}");
+    }
+
     /// The start for the block of `rows` by `cols` elements of C whose first is (i, j).
     #[inline(always)]
     fn block(self, i: usize, j: usize, rows: usize, cols: usize) -> Start<'a> {

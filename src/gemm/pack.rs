@@ -121,6 +121,10 @@ fn copy<I: Isa>(isa: I, from: &[f32], to: &mut [f32]) {
 }
 
 /// `to[j][i] = from[i][j]`, for rows that lie contiguously in `from` and are at least as long as `to` has rows.
+///
+/// # Panics
+/// When they are not.
+#[track_caller]
 pub fn transpose(from: Matrix, to: MatrixMut) {
     struct Transpose<'a>(Matrix<'a>, MatrixMut<'a>);
     impl Kernel for Transpose<'_> {
@@ -153,7 +157,15 @@ pub fn transpose(from: Matrix, to: MatrixMut) {
             }
         }
     }
-    assert!(from.rows() == to.cols() && from.cols() >= to.rows() && from.strides().1 == 1);
+    let steps = from.strides().1;
+    assert!(
+        from.rows() == to.cols() && from.cols() >= to.rows() && steps == 1,
+        "transpose: [{}, {}] into [{}, {}] needs as many rows as there are columns, as long, and steps of 1 in a row, got {steps}",
+        from.rows(),
+        from.cols(),
+        to.rows(),
+        to.cols()
+    );
     dispatch(Transpose(from, to));
 }
 
@@ -172,13 +184,27 @@ impl<'a> Packed<'a> {
     }
 
     /// What [`pack_left`] has written to `panels`.
+    ///
+    /// # Panics
+    /// When `panels` has another size.
+    #[track_caller]
     pub fn of(panels: &'a [f32], len: usize, depth: usize, width: usize) -> Packed<'a> {
-        assert_eq!(panels.len(), Packed::size(len, depth, width));
+        check_packed("Packed::of", panels.len(), (len, depth), width);
         Packed { panels, len, depth, width }
     }
 }
 
+#[track_caller]
+fn check_packed(op: &str, got: usize, (len, depth): (usize, usize), width: usize) {
+    let size = Packed::size(len, depth, width);
+    assert!(size == got, "{op}: [{len}, {depth}] in tiles of {width} rows takes {size} elements, got {got}");
+}
+
 /// Packs all of A into `memory` ([`Packed::size`] elements) for tiles of `width` rows.
+///
+/// # Panics
+/// When `memory` has another size.
+#[track_caller]
 pub fn pack_left(a: &impl Panels, width: usize, memory: &mut [f32]) {
     struct PackAll<'a, A>(&'a A, usize, &'a mut [f32]);
     impl<A: Panels> Kernel for PackAll<'_, A> {
@@ -192,8 +218,7 @@ pub fn pack_left(a: &impl Panels, width: usize, memory: &mut [f32]) {
             }
         }
     }
-    let (len, depth) = (a.len(), a.depth());
-    assert_eq!(memory.len(), Packed::size(len, depth, width));
+    check_packed("pack_left", memory.len(), (a.len(), a.depth()), width);
     dispatch(PackAll(a, width, memory));
 }
 

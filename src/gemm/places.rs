@@ -25,8 +25,13 @@ pub struct Place {
 
 /// C = A B on the calling thread, with C at most as wide as the tile. `b` lists rows as wide as the tile, with anything behind the
 /// columns of C.
+///
+/// # Panics
+/// When C is wider than the tile.
+#[track_caller]
 pub fn multiply_places(start: Start, tile: Tile, a: &[f32], places: &[Place], b: Listed, c: MatrixMut) {
-    assert!(c.cols() <= tile.columns());
+    let widest = tile.columns();
+    assert!(c.cols() <= widest, "multiply_places: C has {} columns, the tile only {widest}", c.cols());
     let extent = b.steps.iter().map(|step| step.column + 1).max().unwrap_or(0);
     dispatch(ByPlaces { start, tile, a: LeftPlaces { data: a, places, extent }, b, c });
 }

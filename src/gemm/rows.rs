@@ -80,8 +80,12 @@ impl Rows for Matrix<'_> {
 }
 
 /// C = A B on the calling thread, for an A that is packed.
+///
+/// # Panics
+/// When A and C differ in their rows.
+#[track_caller]
 pub fn multiply_rows(start: Start, a: &Packed, b: impl Rows, c: MatrixMut) {
-    assert!(a.len() == c.rows());
+    assert!(a.len() == c.rows(), "multiply_rows: A has {} rows, C has {}", a.len(), c.rows());
     let panel = |i: usize, mr: usize| match a.packed(i, mr, &(0..a.depth())) {
         Some(panel) => LeftPanel(panel),
         None => unreachable!("packed for these tiles"),
@@ -91,8 +95,17 @@ pub fn multiply_rows(start: Start, a: &Packed, b: impl Rows, c: MatrixMut) {
 
 /// C = A B on the calling thread, for an A whose rows lie contiguously, too, and of which nothing is packed: for a C so narrow that each
 /// number of A is used in few tiles.
+///
+/// # Panics
+/// When A and C differ in their rows, or a row of A has gaps.
+#[track_caller]
 pub fn multiply_unpacked(start: Start, a: Matrix, b: impl Rows, c: MatrixMut) {
-    assert!(a.rows() == c.rows() && a.strides().1 == 1);
+    assert!(a.rows() == c.rows(), "multiply_unpacked: A has {} rows, C has {}", a.rows(), c.rows());
+    assert!(
+        a.strides().1 == 1,
+        "multiply_unpacked: the rows of A must lie without gaps, got steps of {}",
+        a.strides().1
+    );
     dispatch(ByRows { start, height: None, a: |first: usize, _: usize| LeftRows { a, first }, b, c });
 }
 

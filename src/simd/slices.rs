@@ -104,8 +104,12 @@ impl<F: Zip> Kernel for ZipUpdateKernel<'_, F> {
 }
 
 /// `y[i] = f(x[i])`
+///
+/// # Panics
+/// When the lengths differ.
+#[track_caller]
 pub fn map(f: impl Map, x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
+    assert!(x.len() == y.len(), "map: x and y need the same length, got {} and {}", x.len(), y.len());
     parallel::for_each_part(Chunks::new(y, CHUNK), |i, y| {
         dispatch(MapKernel(f, &x[i * CHUNK..][..y.len()], y));
     });
@@ -117,8 +121,19 @@ pub fn update(f: impl Map, y: &mut [f32]) {
 }
 
 /// `y[i] = f(a[i], b[i])`
+///
+/// # Panics
+/// When the lengths differ.
+#[track_caller]
 pub fn zip(f: impl Zip, a: &[f32], b: &[f32], y: &mut [f32]) {
-    assert!(a.len() == y.len() && b.len() == y.len());
+    let lengths = (a.len(), b.len(), y.len());
+    assert!(
+        lengths.0 == lengths.2 && lengths.1 == lengths.2,
+        "zip: a, b and y need the same length, got {}, {} and {}",
+        lengths.0,
+        lengths.1,
+        lengths.2
+    );
     parallel::for_each_part(Chunks::new(y, CHUNK), |i, y| {
         let start = i * CHUNK;
         dispatch(ZipKernel(f, &a[start..][..y.len()], &b[start..][..y.len()], y));
@@ -126,8 +141,12 @@ pub fn zip(f: impl Zip, a: &[f32], b: &[f32], y: &mut [f32]) {
 }
 
 /// `y[i] = f(y[i], b[i])`
+///
+/// # Panics
+/// When the lengths differ.
+#[track_caller]
 pub fn zip_update(f: impl Zip, y: &mut [f32], b: &[f32]) {
-    assert_eq!(y.len(), b.len());
+    assert!(y.len() == b.len(), "zip_update: y and b need the same length, got {} and {}", y.len(), b.len());
     parallel::for_each_part(Chunks::new(y, CHUNK), |i, y| {
         dispatch(ZipUpdateKernel(f, y, &b[i * CHUNK..][..y.len()]));
     });

@@ -9,6 +9,7 @@
 //! Next to read: `tensor.rs`.
 
 mod autograd;
+mod kernels;
 mod ops;
 mod tensor;
 mod windows;
