@@ -21,7 +21,7 @@
 
 use std::collections::HashMap;
 
-use super::{Optimizer, ParamState, check_lr, check_shapes, check_share, check_state};
+use super::{Optimizer, ParamState, check_amount, check_lr, check_shapes, check_share, check_state};
 use crate::autograd::ParamId;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::CHUNK;
@@ -68,28 +68,34 @@ impl Adam {
     /// Adam with PyTorch's other options: betas (0.9, 0.999), eps 1e-8, no weight decay.
     #[track_caller]
     pub fn new(lr: f64) -> Adam {
-        check_lr("Adam", lr);
-        Adam {
+        Adam::with_decay(false, lr)
+    }
+
+    /// The same, or with the decay past the means, for [`AdamW`](super::AdamW).
+    #[track_caller]
+    pub(super) fn with_decay(decoupled: bool, lr: f64) -> Adam {
+        let adam = Adam {
             lr,
             betas: (0.9, 0.999),
             eps: 1e-8,
             weight_decay: 0.0,
-            decoupled: false,
+            decoupled,
             moments: HashMap::new(),
-        }
+        };
+        check_lr(adam.name(), lr);
+        adam
     }
 
-    /// The same with the decay past the means, for [`AdamW`](super::AdamW).
-    pub(super) fn decoupled(mut self) -> Adam {
-        self.decoupled = true;
-        self
+    /// As which of the two it goes, for messages.
+    fn name(&self) -> &'static str {
+        if self.decoupled { "AdamW" } else { "Adam" }
     }
 
     /// With other shares of the old means: of the gradient, and of its square.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Adam {
-        check_share("Adam", "beta1", beta1);
-        check_share("Adam", "beta2", beta2);
+        check_share(self.name(), "beta1", beta1);
+        check_share(self.name(), "beta2", beta2);
         self.betas = (beta1, beta2);
         self
     }
@@ -97,7 +103,7 @@ impl Adam {
     /// With another number added to the root, which bounds the step where gradients vanish.
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Adam {
-        assert!(eps >= 0.0, "Adam: eps is 0 or more, got {eps}");
+        check_amount(self.name(), "eps", eps);
         self.eps = eps;
         self
     }
@@ -105,7 +111,7 @@ impl Adam {
     /// With a pull of every parameter towards 0.
     #[track_caller]
     pub fn weight_decay(mut self, weight_decay: f64) -> Adam {
-        assert!(weight_decay >= 0.0, "Adam: weight_decay is 0 or more, got {weight_decay}");
+        check_amount(self.name(), "weight_decay", weight_decay);
         self.weight_decay = weight_decay;
         self
     }
@@ -113,7 +119,7 @@ impl Adam {
 
 impl Optimizer for Adam {
     fn update(&mut self, param: &mut Param, gradient: &Tensor) {
-        check_shapes("Adam", param, gradient);
+        check_shapes(self.name(), param, gradient);
         let gradient = gradient.contiguous();
         let len = gradient.numel();
         let moments = self.moments.entry(param.id()).or_insert_with(|| Moments {
@@ -183,7 +189,7 @@ impl Optimizer for Adam {
     }
 
     fn set_lr(&mut self, lr: f64) {
-        check_lr("Adam", lr);
+        check_lr(self.name(), lr);
         self.lr = lr;
     }
 }

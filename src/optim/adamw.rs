@@ -25,7 +25,7 @@ impl AdamW {
     /// AdamW with PyTorch's other options: betas (0.9, 0.999), eps 1e-8, weight decay 0.01.
     #[track_caller]
     pub fn new(lr: f64) -> AdamW {
-        AdamW(Adam::new(lr).decoupled().weight_decay(0.01))
+        AdamW(Adam::with_decay(true, lr).weight_decay(0.01))
     }
 
     /// See [`Adam::betas`].

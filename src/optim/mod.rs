@@ -79,6 +79,10 @@ pub trait Optimizer {
     fn lr(&self) -> f64;
 
     /// Sets the learning rate, from the next step on.
+    ///
+    /// # Panics
+    /// When it is negative, infinite or NaN.
+    #[track_caller]
     fn set_lr(&mut self, lr: f64);
 
     /// Changes every parameter of a net by its gradient. Frozen parameters ([`Param::set_requires_grad`]) are left alone.
@@ -133,7 +137,13 @@ fn check_state<const N: usize>(
 /// The learning rate must be a number that is not negative; 0 is allowed, as in PyTorch.
 #[track_caller]
 fn check_lr(op: &str, lr: f64) {
-    assert!(lr >= 0.0 && lr.is_finite(), "{op}: a learning rate is 0 or more, got {lr}");
+    check_amount(op, "a learning rate", lr);
+}
+
+/// A number that may be large, but neither negative nor infinite, nor NaN.
+#[track_caller]
+fn check_amount(op: &str, name: &str, amount: f64) {
+    assert!(amount >= 0.0 && amount.is_finite(), "{op}: {name} is 0 or more, got {amount}");
 }
 
 /// Rates by which something is kept from step to step.

@@ -18,7 +18,7 @@
 
 use std::collections::HashMap;
 
-use super::{Optimizer, ParamState, check_lr, check_shapes, check_share, check_state};
+use super::{Optimizer, ParamState, check_amount, check_lr, check_shapes, check_share, check_state};
 use crate::autograd::ParamId;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::{self, CHUNK, Zip};
@@ -67,6 +67,7 @@ impl Sgd {
     #[track_caller]
     pub fn momentum(mut self, momentum: f64) -> Sgd {
         check_share("Sgd", "momentum", momentum);
+        assert!(!self.nesterov || momentum > 0.0, "Sgd: Nesterov's momentum needs a momentum above 0, got 0");
         self.momentum = momentum;
         self
     }
@@ -74,7 +75,11 @@ impl Sgd {
     /// With only a share 1 - `dampening` of a new gradient in the momentum.
     #[track_caller]
     pub fn dampening(mut self, dampening: f64) -> Sgd {
-        assert!(!self.nesterov || dampening == 0.0, "Sgd: Nesterov's momentum goes without dampening");
+        assert!((0.0..=1.0).contains(&dampening), "Sgd: dampening is from 0 to 1, got {dampening}");
+        assert!(
+            !self.nesterov || dampening == 0.0,
+            "Sgd: Nesterov's momentum goes without dampening, got {dampening}"
+        );
         self.dampening = dampening;
         self
     }
@@ -82,7 +87,7 @@ impl Sgd {
     /// With a pull of every parameter towards 0: this times the parameter is added to its gradient.
     #[track_caller]
     pub fn weight_decay(mut self, weight_decay: f64) -> Sgd {
-        assert!(weight_decay >= 0.0, "Sgd: weight_decay is 0 or more, got {weight_decay}");
+        check_amount("Sgd", "weight_decay", weight_decay);
         self.weight_decay = weight_decay;
         self
     }
