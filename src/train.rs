@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::data::{Batch, Batches, FashionMnist, Images};
-use crate::nn::Module;
+use crate::nn::{Module, with_callers_line};
 use crate::optim::Optimizer;
 use crate::{Gradients, Tape, Tensor, Var};
 
@@ -229,7 +229,8 @@ impl fmt::Display for Outcome {
 /// ```
 ///
 /// # Panics
-/// Where the net does not take `[n, 1, 28, 28]` to `[n, 10]`, or the loss does not depend on one of its parameters.
+/// Where the net does not take `[n, 1, 28, 28]` to `[n, classes]` with a class for every label, the loss does not depend on one of its
+/// parameters, or the number of epochs or the size of a batch is 0.
 #[track_caller]
 pub fn train(
     net: &mut dyn Module,
@@ -239,6 +240,7 @@ pub fn train(
     stop: &AtomicBool,
     mut report: impl FnMut(Progress),
 ) -> Outcome {
+    assert!(training.epochs > 0, "train: epochs must be at least 1, got 0");
     train_from(net, optimizer, data, training, Position::start_of(1), stop, |moment| report(moment.progress))
 }
 
@@ -315,7 +317,7 @@ fn finish_steps(
             return Err(Outcome::Stopped { epoch, step: i });
         }
         let tape = Tape::training();
-        let logits = predict(net, &tape, &batch, &mut labels);
+        let logits = predict("train", net, &tape, &batch, &mut labels);
         let loss = logits.cross_entropy(&labels);
         let value = loss.item();
         if !value.is_finite() {
@@ -323,7 +325,7 @@ fn finish_steps(
         }
         let score = Score { correct: count_correct(&logits.value(), &labels), total: batch.len() };
         let gradients = loss.backward();
-        optimizer.step(net, &gradients);
+        with_callers_line(|| "train".to_string(), || optimizer.step(net, &gradients));
 
         position.step = i + 1;
         position.loss_sum += f64::from(value) * batch.len() as f64;
@@ -355,6 +357,9 @@ fn finish_steps(
 ///
 /// The tapes are inference tapes, so nothing is kept for backward, batch norm uses its moving statistics, and the net is
 /// the same afterwards.
+///
+/// # Panics
+/// Where the net does not take `[n, 1, 28, 28]` to `[n, classes]`, with a class for every label.
 #[track_caller]
 pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
     match evaluate_until(net, images, &AtomicBool::new(false)) {
@@ -371,7 +376,8 @@ pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
 pub fn logits(net: &dyn Module, images: &Images) -> Tensor {
     let mut labels = Vec::new();
     let batches = Batches::in_order(images, EVALUATION_BATCH);
-    let parts = batches.iter().map(|batch| predict(net, &Tape::inference(), &batch, &mut labels).value());
+    let parts =
+        batches.iter().map(|batch| predict("logits", net, &Tape::inference(), &batch, &mut labels).value());
     let parts: Vec<Tensor> = parts.collect();
     Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0)
 }
@@ -389,7 +395,7 @@ fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Optio
             return None;
         }
         let tape = Tape::inference();
-        let logits = predict(net, &tape, &batch, &mut labels).value();
+        let logits = predict("evaluate", net, &tape, &batch, &mut labels).value();
         score.correct += count_correct(&logits, &labels);
         score.total += batch.len();
     }
@@ -398,16 +404,26 @@ fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Optio
 
 /// The net's output for a batch, and the batch's labels.
 #[track_caller]
-fn predict<'t>(net: &dyn Module, tape: &'t Tape, batch: &Batch<'_>, labels: &mut Vec<usize>) -> Var<'t> {
+fn predict<'t>(
+    op: &str,
+    net: &dyn Module,
+    tape: &'t Tape,
+    batch: &Batch<'_>,
+    labels: &mut Vec<usize>,
+) -> Var<'t> {
     labels.clear();
     labels.extend(batch.labels().map(usize::from));
-    let logits = net.forward(tape.input(&batch.pixels()));
+    let images = tape.input(&batch.pixels());
+    let logits = with_callers_line(|| format!("{op}: {}", net.name()), || net.forward(images));
     let shape = logits.shape();
     assert!(
         shape.len() == 2 && shape[0] == batch.len(),
-        "train: the net must give one row of logits for each of {} pictures, it gave {shape}",
+        "{op}: the net must give a row of logits for each picture, [{}, classes], got {shape}",
         batch.len()
     );
+    if let Some(label) = labels.iter().max().filter(|label| **label >= shape[1]) {
+        panic!("{op}: the net gives logits {shape}, which has no column for label {label}");
+    }
     logits
 }
 

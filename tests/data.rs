@@ -406,24 +406,3 @@ fn batches_deal_every_picture_once() {
     assert!(indices.into_iter().eq(0..10_000));
     assert_eq!(Batches::in_order(&set.test, usize::MAX).batch(0).len(), 10_000);
 }
-
-/// The mistakes of a program, each with the message that it must give.
-#[test]
-fn wrong_sizes_panic_with_the_rule() {
-    let images = Images::new(vec![0; 2 * 784], vec![1, 2]).unwrap();
-    let batches = Batches::in_order(&images, 2);
-    let batch = batches.batch(0);
-    let cases: [(&str, &(dyn Fn() + std::panic::RefUnwindSafe)); 5] = [
-        ("batches: batch_size must be at least 1, got 0", &|| _ = Batches::in_order(&images, 0)),
-        ("batch: expected an index below 1, got 1", &|| _ = batches.batch(1)),
-        ("image: expected an index below 2, got 2", &|| _ = images.image(2)),
-        ("label: expected an index below 2, got 2", &|| _ = images.label(2)),
-        ("copy_labels: 2 pictures need 2 elements, got 3", &|| batch.copy_labels(&mut [0_u8; 3])),
-    ];
-    for (wanted, run) in cases {
-        let panic = std::panic::catch_unwind(run).expect_err(wanted);
-        // A message without numbers in it is a `&str`.
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        assert_eq!(text.or(panic.downcast_ref::<&str>().copied()), Some(wanted));
-    }
-}

@@ -215,8 +215,4 @@ fn a_picture_is_stretched_and_shrunk() {
     assert_eq!(image.shrunk(1, 1).pixels(), [0.5]);
     // Three columns into two: one and two.
     assert_eq!(image.shrunk(2, 1).pixels(), [0.0, 0.75]);
-    let panic = std::panic::catch_unwind(|| image.shrunk(4, 1)).unwrap_err();
-    assert_eq!(panic.downcast_ref::<String>().unwrap(), "shrunk: expected 1 x 1 to 3 x 2, got 4 x 1");
-    let panic = std::panic::catch_unwind(|| GrayImage::new(2, 2, vec![0.0; 3])).unwrap_err();
-    assert!(panic.downcast_ref::<String>().unwrap().contains("a width of 2 and a height of 2"));
 }

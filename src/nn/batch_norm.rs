@@ -53,9 +53,10 @@ impl BatchNorm {
     /// A layer for inputs with `num_features` channels and `num_dims` axes.
     ///
     /// # Panics
-    /// Unless `num_dims` is 2 or 4.
+    /// Unless `num_dims` is 2 or 4, and without features.
     #[track_caller]
     pub fn new(num_features: usize, num_dims: usize) -> BatchNorm {
+        assert!(num_features > 0, "BatchNorm: num_features must be at least 1, got 0");
         let shape = match num_dims {
             2 => Shape::from([1, num_features]),
             4 => Shape::from([1, num_features, 1, 1]),

@@ -48,7 +48,7 @@ impl Conv2d {
     /// groups, so they cannot be set later as the padding can.)
     ///
     /// # Panics
-    /// Unless the groups divide both numbers of channels.
+    /// Unless the groups divide both numbers of channels, and on channels or a kernel of 0.
     #[track_caller]
     pub fn grouped(
         in_channels: usize,
@@ -62,6 +62,10 @@ impl Conv2d {
             "Conv2d: {groups} groups must divide both {in_channels} input and {out_channels} output channels"
         );
         let kernel = kernel.into();
+        assert!(
+            in_channels > 0 && out_channels > 0 && kernel.h > 0 && kernel.w > 0,
+            "Conv2d: channels and kernel must be at least 1, got {in_channels} in, {out_channels} out and kernel {kernel}"
+        );
         let shape = [out_channels, in_channels / groups, kernel.h, kernel.w];
         let weight = init.kaiming_uniform(shape, Init::PYTORCH_A);
         let bias = init.bias([out_channels], shape[1..].iter().product());

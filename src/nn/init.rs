@@ -62,7 +62,10 @@ impl Init {
     /// Elements uniform between `low` and `high`. (`high` itself comes up where rounding makes it.)
     #[track_caller]
     pub fn uniform(&mut self, shape: impl Into<Shape>, low: f32, high: f32) -> Tensor {
-        assert!(low <= high && (high - low).is_finite(), "uniform: needs low <= high, got {low} and {high}");
+        assert!(
+            low <= high && (high - low).is_finite(),
+            "uniform: needs low <= high and a finite distance, got {low} and {high}"
+        );
         let mut tensor = Tensor::empty(shape);
         for value in tensor.data_mut() {
             // The upper bits of a word are its best. 24 of them fit an f32 exactly.
@@ -75,7 +78,10 @@ impl Init {
     /// Elements from a normal distribution.
     #[track_caller]
     pub fn normal(&mut self, shape: impl Into<Shape>, mean: f32, std: f32) -> Tensor {
-        assert!(std >= 0.0, "normal: a standard deviation is at least 0, got {std}");
+        assert!(
+            mean.is_finite() && std >= 0.0 && std.is_finite(),
+            "normal: needs a finite mean and a standard deviation of 0 or more, got {mean} and {std}"
+        );
         let mut tensor = Tensor::empty(shape);
         // Sixteen pairs at a time, since the logarithm comes in sixteens. What a shorter end leaves over is thrown away, so
         // how much is drawn depends on the number of elements alone.
@@ -111,6 +117,7 @@ impl Init {
     pub fn kaiming_uniform(&mut self, shape: impl Into<Shape>, a: f64) -> Tensor {
         let shape = shape.into();
         let (fan_in, _) = fans("kaiming_uniform", &shape);
+        assert!(a.is_finite(), "kaiming_uniform: the slope a is a finite number, got {a}");
         self.within(shape, (6.0 / ((1.0 + a * a) * fan_in)).sqrt())
     }
 

@@ -28,8 +28,15 @@ pub struct Linear {
 
 impl Linear {
     /// A layer with PyTorch's default first values: weight and bias uniform in ±1/√in_features.
+    ///
+    /// # Panics
+    /// When there are no inputs or no outputs.
     #[track_caller]
     pub fn new(in_features: usize, out_features: usize, init: &mut Init) -> Linear {
+        assert!(
+            in_features > 0 && out_features > 0,
+            "Linear: in_features and out_features must be at least 1, got {in_features} and {out_features}"
+        );
         let weight = init.kaiming_uniform([out_features, in_features], Init::PYTORCH_A);
         let bias = init.bias([out_features], in_features);
         Linear { weight: Param::new(weight), bias: Param::new(bias) }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{Module, Part, PartMut};
+use super::{Module, Part, PartMut, with_callers_line};
 use crate::Var;
 
 /// Layers that feed one another in order. It is a layer itself, so nets nest.
@@ -45,8 +45,14 @@ impl Sequential {
 }
 
 impl Module for Sequential {
+    /// # Panics
+    /// When a layer refuses what the one before gave; the message says which.
     fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
-        self.layers().fold(x, |x, layer| layer.call(x))
+        let mut x = x;
+        for (i, layer) in self.layers().enumerate() {
+            x = with_callers_line(|| format!("Sequential: layer {i}, {}", layer.name()), || layer.call(x));
+        }
+        x
     }
 
     fn name(&self) -> &str {

@@ -9,8 +9,11 @@
 //! Next to read: `tensor.rs`.
 
 mod autograd;
+mod data;
 mod kernels;
+mod nn;
 mod ops;
+mod optim;
 mod tensor;
 mod windows;
 
