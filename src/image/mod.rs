@@ -1,17 +1,26 @@
-//! Grey pictures: in from a PGM file, out to a PNG file or to the terminal.
+//! Grey pictures: in from a PGM or PNG file, out to a PNG file or to the terminal.
 //!
 //! The engine computes on tensors; here a picture is only something to look at: a [`GrayImage`] of numbers from 0
 //! (black) to 1 (white). Whatever has width, height and a slice of `f32` can become one.
 //!
-//! - `pgm` reads a picture of one's own, `terminal` draws one with block characters, `png` writes one to a file.
+//! - [`read()`] reads a picture of one's own, in a format that [`pgm`] or [`png`] knows; [`GrayImage::resized`] brings
+//!   it to the size that a net wants.
+//! - [`png::write`] writes a picture to a file, [`terminal`] draws one with block characters.
 //!
-//! There is no colour, no transparency, no gamma here. Next to read: `image/pgm.rs`.
+//! There is no transparency and no gamma here, and colour is turned into grey while it is read. Next to read:
+//! `image/resize.rs`.
+
+mod resize;
+
+mod read;
 
 pub mod pgm;
 
+pub mod png;
+
 pub mod terminal;
 
-pub mod png;
+pub use read::read;
 
 /// A grey picture: `height` rows of `width` numbers, nominally from 0 (black) to 1 (white).
 ///
@@ -92,32 +101,6 @@ impl GrayImage {
     pub fn to_bytes(&self) -> Vec<u8> {
         // `as u8` holds values outside 0 to 255 at the nearer end and turns NaN into 0.
         self.pixels.iter().map(|&pixel| (pixel * 255.0).round() as u8).collect()
-    }
-
-    /// The same picture with fewer columns and rows; each new pixel is the mean of the old ones that it covers.
-    ///
-    /// # Panics
-    /// If the new size is larger in either direction, or 0.
-    #[track_caller]
-    pub fn shrunk(&self, width: usize, height: usize) -> GrayImage {
-        assert!(
-            (1..=self.width).contains(&width) && (1..=self.height).contains(&height),
-            "shrunk: expected 1 x 1 to {} x {}, got {width} x {height}",
-            self.width,
-            self.height
-        );
-        let mut pixels = Vec::with_capacity(width * height);
-        for y in 0..height {
-            // Old rows y0..y1: never none, because there are at least as many old rows as new ones.
-            let (y0, y1) = (y * self.height / height, (y + 1) * self.height / height);
-            for x in 0..width {
-                let (x0, x1) = (x * self.width / width, (x + 1) * self.width / width);
-                let rows = self.pixels.chunks_exact(self.width).take(y1).skip(y0);
-                let sum: f64 = rows.flat_map(|row| &row[x0..x1]).map(|&pixel| f64::from(pixel)).sum();
-                pixels.push((sum / ((y1 - y0) * (x1 - x0)) as f64) as f32);
-            }
-        }
-        GrayImage { width, height, pixels }
     }
 }
 

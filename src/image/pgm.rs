@@ -13,19 +13,12 @@
 //! multiplied with checked arithmetic, and memory is taken only when the file is large enough to hold so many pixels.
 //!
 //! Not read: a second picture in the same file, and the sister formats for black-and-white and colour. They are refused
-//! with their names. Next to read: `image/terminal.rs`.
+//! with their names. Next to read: `image/png/mod.rs`.
 
 use super::GrayImage;
-use crate::error::{Error, Result};
-use crate::file;
-use std::io::Read;
+use super::read::{MAX_PIXELS, MAX_SIDE, Mistake, bytes_of, format_of, mistake};
+use crate::error::Result;
 use std::path::Path;
-
-/// Longer files are refused: pixels as text take up to six bytes each.
-const MAX_FILE_BYTES: u64 = 256 << 20;
-
-/// More pixels are refused: 64 million, 256 MiB as `f32`.
-const MAX_PIXELS: usize = 64 << 20;
 
 /// Reads the PGM file at `path`. White becomes 1, black 0.
 ///
@@ -33,38 +26,34 @@ const MAX_PIXELS: usize = 64 << 20;
 /// The file cannot be read, is no PGM file, is cut short, holds a pixel brighter than white, or goes on after the last
 /// pixel. P2 may end with white space and comments.
 pub fn read(path: impl AsRef<Path>) -> Result<GrayImage> {
-    const EXPECTED: &str = "a PGM picture (P2 or P5)";
     let path = path.as_ref();
-    let (file, length) = file::open(path, EXPECTED)?;
-    if length > MAX_FILE_BYTES {
-        let expected = format!("{EXPECTED} of at most {MAX_FILE_BYTES} bytes");
-        return Err(Error::format(path, expected, format!("{length} bytes")));
-    }
-    let mut bytes = Vec::new();
-    // The limit holds also if the file grows while it is read.
-    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io(path, EXPECTED, e))?;
-    parse(&bytes).map_err(|Mistake { expected, found }| Error::format(path, expected, found))
+    parse(&bytes_of(path, "a PGM picture (P2 or P5)")?).map_err(|mistake| mistake.at(path))
 }
 
-/// What is wrong with the bytes; the path is added by the caller.
-struct Mistake {
-    expected: String,
-    found: String,
+/// The picture from the bytes of a PGM file, as [`read`] gives it.
+///
+/// # Errors
+/// The same as [`read`]'s, about `PGM` instead of a path.
+///
+/// ```
+/// use tapegrad::image::pgm;
+///
+/// assert_eq!(pgm::decode(b"P2 3 1 255  0 51 255")?.pixels(), [0.0, 0.2, 1.0]);
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
+pub fn decode(bytes: &[u8]) -> Result<GrayImage> {
+    parse(bytes).map_err(|mistake| mistake.at("PGM"))
 }
 
-fn mistake<T>(expected: impl Into<String>, found: impl Into<String>) -> std::result::Result<T, Mistake> {
-    Err(Mistake { expected: expected.into(), found: found.into() })
-}
-
-fn parse(bytes: &[u8]) -> std::result::Result<GrayImage, Mistake> {
+pub(super) fn parse(bytes: &[u8]) -> std::result::Result<GrayImage, Mistake> {
     let text = match bytes {
         [b'P', b'2', ..] => true,
         [b'P', b'5', ..] => false,
-        _ => return mistake("a PGM picture (starts with P2 or P5)", other_format(bytes)),
+        _ => return mistake("a PGM picture (starts with P2 or P5)", format_of(bytes)),
     };
     let mut reader = Reader { bytes, at: 2 };
-    let width = reader.number("the width", 1, u32::MAX)? as usize;
-    let height = reader.number("the height", 1, u32::MAX)? as usize;
+    let width = reader.number("the width", 1, MAX_SIDE)? as usize;
+    let height = reader.number("the height", 1, MAX_SIDE)? as usize;
     let white = reader.number("the value of white", 1, 65535)?;
     if !text {
         // Exactly one white space ends the header; what follows may already be a pixel that looks like white space.
@@ -75,9 +64,11 @@ fn parse(bytes: &[u8]) -> std::result::Result<GrayImage, Mistake> {
     }
 
     let rest = bytes.len() - reader.at;
-    let Some(count) = width.checked_mul(height).filter(|&count| count <= MAX_PIXELS) else {
+    // Neither is over 65535, so the product fits into 32 bits.
+    let count = width * height;
+    if count > MAX_PIXELS {
         return mistake(format!("at most {MAX_PIXELS} pixels"), format!("{width} x {height}"));
-    };
+    }
     let pixels = if text {
         // A pixel takes a separator and a digit at least.
         if count > rest / 2 {
@@ -104,28 +95,14 @@ fn parse(bytes: &[u8]) -> std::result::Result<GrayImage, Mistake> {
             );
         }
         let samples = bytes[reader.at..].chunks_exact(size);
-        let mut pixels = Vec::with_capacity(count);
-        for sample in samples.map(|sample| sample.iter().fold(0, |high, &low| high << 8 | u32::from(low))) {
-            if sample > white {
-                return mistake(format!("pixels from 0 to {white}"), format!("{sample}"));
-            }
-            pixels.push(sample as f32 / white as f32);
+        let samples = samples.map(|sample| sample.iter().fold(0, |high, &low| high << 8 | u32::from(low)));
+        // All are looked at before the first takes memory.
+        if let Some(sample) = samples.clone().find(|&sample| sample > white) {
+            return mistake(format!("pixels from 0 to {white}"), sample.to_string());
         }
-        pixels
+        samples.map(|sample| sample as f32 / white as f32).collect()
     };
     Ok(GrayImage::new(width, height, pixels))
-}
-
-/// Names what a file is that is no PGM.
-fn other_format(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [] => "an empty file",
-        [b'P', b'1' | b'4', ..] => "a PBM picture (black and white)",
-        [b'P', b'3' | b'6', ..] => "a PPM picture (colour)",
-        [0x89, b'P', b'N', b'G', ..] => "a PNG picture",
-        [0xff, 0xd8, ..] => "a JPEG picture",
-        _ => "something else",
-    }
 }
 
 /// Numbers in text, one after the other.

@@ -11,7 +11,8 @@
 //!
 //! A picture that is too large is shrunk, keeping its proportions; a small one is not enlarged.
 //!
-//! This file does not ask whether there is a terminal or how wide it is. Next to read: `image/png.rs`.
+//! This file does not ask whether there is a terminal or how wide it is. Next to read: the training loop in
+//! `train.rs`.
 
 use super::GrayImage;
 
@@ -70,5 +71,5 @@ fn fit(image: &GrayImage, width: usize, height: usize) -> GrayImage {
     let (w, h) = (image.width(), image.height());
     let factor = f64::min(width as f64 / w as f64, height as f64 / h as f64).min(1.0);
     let scaled = |side: usize| ((side as f64 * factor).round() as usize).clamp(1, side);
-    image.shrunk(scaled(w), scaled(h))
+    image.resized(scaled(w), scaled(h))
 }

@@ -8,9 +8,9 @@ numbers; the float32 ones may differ in their last digits with another version o
 sums in another order. tests/oracle/golden.rs reads the files.
 
 What is here: data.py (the generator and the format), ops.py, optimizers.py, notebook.py (the
-two networks), lenet.py, printing.py, saved.py (which needs the package safetensors); and
-first_kernel.py, which needs no PyTorch and prints the constants of tests/notebook.rs. Next
-file: data.py.
+two networks), lenet.py, printing.py, saved.py (which needs the package safetensors); and two
+that need no PyTorch: first_kernel.py, which prints the constants of tests/notebook.rs, and
+pictures.py, which writes pictures.txt with Pillow. Next file: data.py.
 """
 
 import sys

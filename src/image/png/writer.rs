@@ -1,22 +1,13 @@
-//! Writes PNG: grey, eight bits, nothing else.
+//! Writes PNG: grey, eight bits, one chunk `IDAT`, every row with filter 0 (none).
 //!
-//! ```text
-//! signature                      eight bytes that no text file has
-//! IHDR   width height 8 0 0 0 0  bits per pixel, grey, deflate, the usual filters, not interlaced
-//! IDAT   zlib(rows)              each row after one byte that names its filter; here always 0, none
-//! IEND                           nothing
-//! ```
-//!
-//! A chunk is its length, its name, its content and a CRC-32 of name and content, all numbers with the most significant
-//! byte first (ISO/IEC 15948, "Portable Network Graphics", section 5). Deflate comes from `flate2`.
-//!
-//! This file reads no PNG and writes no colour. A picture of 28 x 28 is a dot on today's screens, so every pixel may
-//! become a square of `scale` x `scale`: no smoothing, the reader should see the pixels. Next to read: the training
-//! loop in `train.rs`.
+//! It writes no colour and does not look for the best filter. A picture of 28 x 28 is a dot on today's screens, so
+//! every pixel may become a square of `scale` x `scale`: no smoothing, the reader should see the pixels. Next to read:
+//! `image/png/chunks.rs`.
 
-use super::GrayImage;
+use super::SIGNATURE;
 use crate::error::{Error, Result};
 use crate::file;
+use crate::image::GrayImage;
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 use std::io::Write;
@@ -81,7 +72,7 @@ pub fn encode(image: &GrayImage, scale: usize) -> Result<Vec<u8>> {
     header.extend((height as u32).to_be_bytes());
     header.extend([8, 0, 0, 0, 0]);
 
-    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut png = SIGNATURE.to_vec();
     push_chunk(&mut png, b"IHDR", &header);
     push_chunk(&mut png, b"IDAT", &rows);
     push_chunk(&mut png, b"IEND", &[]);
