@@ -183,19 +183,6 @@ fn a_picture_is_stretched() {
     assert_eq!(pixels(&[7.0, 7.0]), [0.0, 0.0]);
     assert_eq!(pixels(&[f32::NAN, 0.0, f32::INFINITY, 2.0, f32::NEG_INFINITY]), [0.0, 0.0, 1.0, 1.0, 0.0]);
     assert_eq!(pixels(&[f32::NAN]), [0.0]);
-
-<<<<<<< HEAD
-    let image = GrayImage::new(3, 2, vec![0.0, 1.0, 0.5, 0.0, 1.0, 0.5]);
-    assert_eq!(image.shrunk(3, 2), image);
-    assert_eq!(image.shrunk(1, 1).pixels(), [0.5]);
-    // Three columns into two: one and two.
-    assert_eq!(image.shrunk(2, 1).pixels(), [0.0, 0.75]);
-=======
-    let panic = std::panic::catch_unwind(|| GrayImage::new(1, 1, vec![0.0]).resized(4, 0)).unwrap_err();
-    assert_eq!(panic.downcast_ref::<String>().unwrap(), "resized: expected 1 x 1 or more, got 4 x 0");
-    let panic = std::panic::catch_unwind(|| GrayImage::new(2, 2, vec![0.0; 3])).unwrap_err();
-    assert!(panic.downcast_ref::<String>().unwrap().contains("a width of 2 and a height of 2"));
->>>>>>> 04e84ca (Read PNG pictures, and bring a picture to any size)
 }
 
 /// Pillow rounds to f32 between its two passes, so it is off by that much itself.

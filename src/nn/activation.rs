@@ -5,7 +5,7 @@
 //!
 //! Next to read: `batch_norm.rs`.
 
-use super::Module;
+use super::{Kind, Module};
 use crate::Var;
 
 /// 1 / (1 + e^-x) of every element.
@@ -19,6 +19,10 @@ impl Module for Sigmoid {
 
     fn name(&self) -> &str {
         "Sigmoid"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Sigmoid
     }
 }
 
@@ -34,6 +38,10 @@ impl Module for ReLU {
     fn name(&self) -> &str {
         "ReLU"
     }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::ReLU
+    }
 }
 
 /// The hyperbolic tangent of every element.
@@ -48,6 +56,10 @@ impl Module for Tanh {
     fn name(&self) -> &str {
         "Tanh"
     }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Tanh
+    }
 }
 
 /// All axes but the first joined into one: `[n, c, h, w]` to `[n, c · h · w]`. The notebook's `d2l.FlattenLayer`.
@@ -61,6 +73,10 @@ impl Module for Flatten {
 
     fn name(&self) -> &str {
         "Flatten"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Flatten
     }
 
     fn extra_repr(&self) -> String {

@@ -19,7 +19,7 @@
 
 use std::borrow::Cow;
 
-use super::{Buffer, Module, Part, PartMut};
+use super::{Buffer, Kind, Module, Part, PartMut};
 use crate::{Param, Shape, Tensor, Var};
 
 /// Batch normalisation of `[n, c]` or `[n, c, h, w]`, per channel.
@@ -81,6 +81,10 @@ impl Module for BatchNorm {
 
     fn name(&self) -> &str {
         "BatchNorm"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::BatchNorm(self)
     }
 
     fn parts(&self) -> Vec<(Cow<'static, str>, Part<'_>)> {

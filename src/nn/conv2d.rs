@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::{Init, Module, Part, PartMut, weight_and_bias, weight_and_bias_mut};
+use super::{Init, Kind, Module, Part, PartMut, weight_and_bias, weight_and_bias_mut};
 use crate::ops::conv2d::Conv2dOptions;
 use crate::ops::window::Pair;
 use crate::{Param, Tensor, Var};
@@ -116,6 +116,10 @@ impl Module for Conv2d {
 
     fn name(&self) -> &str {
         "Conv2d"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Conv2d(self)
     }
 
     fn extra_repr(&self) -> String {

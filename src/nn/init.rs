@@ -17,7 +17,7 @@
 //! What this is not: PyTorch's stream of numbers. A seed here gives another net than the same seed there, from the same
 //! distribution. Nor does it shuffle data: see `data/batches.rs`.
 //!
-//! Next to read: `print.rs`.
+//! Next to read: `kind.rs`.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};

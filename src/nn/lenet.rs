@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 
 use super::{
-    BatchNorm, Conv2d, Flatten, Init, Linear, MaxPool2d, Module, Part, PartMut, Sequential, Sigmoid,
+    BatchNorm, Conv2d, Flatten, Init, Kind, Linear, MaxPool2d, Module, Part, PartMut, Sequential, Sigmoid,
 };
 use crate::Var;
 
@@ -63,6 +63,10 @@ impl Module for LeNet {
 
     fn name(&self) -> &str {
         "LeNet"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Chain(vec![&self.conv, &Flatten, &self.fc])
     }
 
     fn parts(&self) -> Vec<(Cow<'static, str>, Part<'_>)> {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::{Init, Module, Part, PartMut, weight_and_bias, weight_and_bias_mut};
+use super::{Init, Kind, Module, Part, PartMut, weight_and_bias, weight_and_bias_mut};
 use crate::{Param, Tensor, Var};
 
 /// A fully connected layer: `[n, in_features]` to `[n, out_features]`.
@@ -61,6 +61,10 @@ impl Module for Linear {
 
     fn name(&self) -> &str {
         "Linear"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Linear(self)
     }
 
     fn extra_repr(&self) -> String {

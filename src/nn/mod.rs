@@ -44,12 +44,13 @@
 //!
 //! Reading order: this file, `linear.rs` (the shortest layer with parameters), `conv2d.rs`, `pool.rs`,
 //! `activation.rs`, `batch_norm.rs` (the only one with a memory), `sequential.rs`, `init.rs` (the first values),
-//! `print.rs`, `summary.rs`, `lenet.rs` (the notebook's nets).
+//! `kind.rs` (what a layer is to other programs), `print.rs`, `summary.rs`, `lenet.rs` (the notebook's nets).
 
 mod activation;
 mod batch_norm;
 mod conv2d;
 mod init;
+mod kind;
 mod lenet;
 mod linear;
 mod pool;
@@ -67,6 +68,7 @@ pub use activation::{Flatten, ReLU, Sigmoid, Tanh};
 pub use batch_norm::BatchNorm;
 pub use conv2d::Conv2d;
 pub use init::Init;
+pub use kind::Kind;
 pub use lenet::{LeNet, lenet_batch_norm};
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};
@@ -89,6 +91,12 @@ pub trait Module: Send + Sync {
     /// What is printed in the parentheses behind the name. PyTorch's `extra_repr`.
     fn extra_repr(&self) -> String {
         String::new()
+    }
+
+    /// What the module computes, for programs that do not run its `forward`: a layer that others know too, or a chain
+    /// of such layers. [`Kind::Other`] unless it says more; such a module trains and saves, but is not exported.
+    fn kind(&self) -> Kind<'_> {
+        Kind::Other
     }
 
     /// The parameters, buffers and layers that this one is made of, with their names, in PyTorch's order.

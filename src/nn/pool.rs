@@ -5,7 +5,7 @@
 //!
 //! Next to read: `activation.rs`.
 
-use super::Module;
+use super::{Kind, Module};
 use crate::Var;
 use crate::ops::avg_pool2d::AvgPool2dOptions;
 use crate::ops::max_pool2d::MaxPool2dOptions;
@@ -48,6 +48,11 @@ impl MaxPool2d {
     pub fn ceil_mode(self, ceil_mode: bool) -> MaxPool2d {
         MaxPool2d { options: self.options.ceil_mode(ceil_mode) }
     }
+
+    /// Kernel, stride, padding, dilation and rounding.
+    pub fn options(&self) -> MaxPool2dOptions {
+        self.options
+    }
 }
 
 impl Module for MaxPool2d {
@@ -57,6 +62,10 @@ impl Module for MaxPool2d {
 
     fn name(&self) -> &str {
         "MaxPool2d"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::MaxPool2d(self)
     }
 
     fn extra_repr(&self) -> String {
@@ -103,6 +112,11 @@ impl AvgPool2d {
     pub fn count_include_pad(self, count_include_pad: bool) -> AvgPool2d {
         AvgPool2d { options: self.options.count_include_pad(count_include_pad) }
     }
+
+    /// Kernel, stride, padding, rounding, and what the padding counts for.
+    pub fn options(&self) -> AvgPool2dOptions {
+        self.options
+    }
 }
 
 impl Module for AvgPool2d {
@@ -112,6 +126,10 @@ impl Module for AvgPool2d {
 
     fn name(&self) -> &str {
         "AvgPool2d"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::AvgPool2d(self)
     }
 
     fn extra_repr(&self) -> String {

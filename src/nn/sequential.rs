@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{Module, Part, PartMut, with_callers_line};
+use super::{Kind, Module, Part, PartMut, with_callers_line};
 use crate::Var;
 
 /// Layers that feed one another in order. It is a layer itself, so nets nest.
@@ -57,6 +57,10 @@ impl Module for Sequential {
 
     fn name(&self) -> &str {
         "Sequential"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Chain(self.layers().collect())
     }
 
     fn parts(&self) -> Vec<(Cow<'static, str>, Part<'_>)> {
