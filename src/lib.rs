@@ -35,7 +35,7 @@
 //! 6. [`nn`]: layers, nets, first values
 //! 7. [`optim`]: SGD, Adam, AdamW
 //! 8. [`data`]: Fashion-MNIST, from files to batches
-//! 9. [`train`]: the training loop; [`image`]: pictures in and out; [`cli`]: the two programs
+//! 9. [`train`]: the training loop; [`save`]: nets on disk; [`image`]: pictures in and out; [`cli`]: the two programs
 //!
 //! # What it promises
 //! - Every result is a pure function of its inputs and the seed: the same bits on any number of threads, with AVX-512, AVX2, NEON

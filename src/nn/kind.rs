@@ -3,7 +3,7 @@
 //! `forward` runs a module, `parts` names what it is made of; neither says to another program which formula stands
 //! behind it. [`Module::kind`] does: a layer that other programs know says which one it is and hands itself over, so that
 //! its parameters and options can be read, and a net says which layers it runs, in what order. With that an exporter
-//! is written in one place, and no layer knows of it.
+//! ([`crate::save::onnx`]) is written in one place, and no layer knows of it.
 //!
 //! What this is not: a graph. A module whose `forward` is more than a chain (a sum of two ways, an op of one's own) is
 //! [`Kind::Other`], and an exporter refuses it.
@@ -50,7 +50,7 @@ use super::{AvgPool2d, BatchNorm, Conv2d, Linear, MaxPool2d, Module};
 ///
 /// let init = &mut Init::new(0);
 /// let net = Net { hidden: Linear::new(784, 32, init), output: Linear::new(32, 10, init) };
-/// assert!(matches!(net.kind(), Kind::Chain(layers) if layers.len() == 4));
+/// assert!(tapegrad::save::onnx::encode(&net, &[1, 28, 28]).is_ok());
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]

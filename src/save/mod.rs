@@ -24,11 +24,13 @@
 //! before anything is changed: a file that does not fit leaves the net as it was.
 //!
 //! Reading order: `safetensors.rs` (the format), this file (nets), `checkpoint.rs` (nets with everything that training them
-//! needs), `log.rs` (what training said on its way), `onnx.rs` (nets for other programs).
+//! needs), `log.rs` (what training said on its way), `onnx/mod.rs` (nets for other programs).
 
 pub mod checkpoint;
 
 pub mod log;
+
+pub mod onnx;
 
 pub mod safetensors;
 
