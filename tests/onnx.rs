@@ -9,6 +9,8 @@ mod scratch;
 use std::borrow::Cow;
 use std::fs;
 use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::Command;
 
 use onnx_reader::read;
 use scratch::Scratch;
@@ -16,7 +18,7 @@ use tapegrad::nn::{
     AvgPool2d, Conv2d, Flatten, Init, Kind, LeNet, Linear, MaxPool2d, Module, Part, ReLU, Sequential, Tanh,
     lenet_batch_norm,
 };
-use tapegrad::save::onnx;
+use tapegrad::save::{Metadata, onnx, save_model};
 use tapegrad::{Tensor, Var};
 
 /// The graph of a net, line by line.
@@ -332,4 +334,31 @@ fn a_file_is_written_whole_or_not_at_all() {
     let found = scratch::message(onnx::export(&net, &[1, 1, 28, 28], scratch.dir()), scratch.dir());
     assert_eq!(found, "a file that can be written, found a folder");
     scratch::message(onnx::export(&Own::new(Says::Truth), &[1, 4], path.join("no")), &path.join("no"));
+}
+
+#[test]
+fn the_program_exports_what_it_saved() {
+    let scratch = Scratch::new("export");
+    for (name, net) in [
+        ("plain", &LeNet::new(&mut Init::new(5)) as &dyn Module),
+        ("normed", &lenet_batch_norm(&mut Init::new(5))),
+    ] {
+        let (saved, model) = (scratch.dir().join(name), scratch.dir().join(format!("{name}.onnx")));
+        save_model(net, &saved, &Metadata::new()).unwrap();
+        let export = |to: &Path| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_lenet"));
+            command.arg("export").arg("--load").arg(&saved).arg("--onnx").arg(to).output().unwrap()
+        };
+        let done = export(&model);
+        assert_eq!(String::from_utf8(done.stderr).unwrap(), format!("written to {}\n", model.display()));
+        assert_eq!((done.status.code(), done.stdout), (Some(0), vec![]));
+        assert_eq!(fs::read(&model).unwrap(), onnx::encode(net, &[1, 1, 28, 28]).unwrap());
+
+        let refused = export(scratch.dir());
+        let want = format!(
+            "error: {}: expected a file that can be written, found a folder\n",
+            scratch.dir().display()
+        );
+        assert_eq!((refused.status.code(), String::from_utf8(refused.stderr).unwrap()), (Some(1), want));
+    }
 }

@@ -8,7 +8,7 @@
 //! ```
 
 mod eval;
-// mod export;
+mod export;
 // mod predict;
 mod run;
 mod train;
@@ -30,7 +30,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         match args.peek().and_then(|first| first.to_str()) {
             Some("eval") => (&eval::COMMAND, eval::run),
             // Some("predict") => (&predict::COMMAND, predict::run),
-            // Some("export") => (&export::COMMAND, export::run),
+            Some("export") => (&export::COMMAND, export::run),
             _ => (&train::COMMAND, train::run),
         };
     let (command, work) = command;
