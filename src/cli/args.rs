@@ -39,7 +39,6 @@ pub(super) struct Command {
 /// The options that were given.
 pub(super) struct Args {
     values: HashMap<&'static str, OsString>,
-    #[allow(dead_code)]
     operands: Vec<OsString>,
 }
 
@@ -144,7 +143,6 @@ impl Args {
     }
 
     /// The arguments without a name.
-    #[allow(dead_code)]
     pub fn operands(&self) -> &[OsString] {
         &self.operands
     }

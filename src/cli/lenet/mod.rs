@@ -9,7 +9,7 @@
 
 mod eval;
 mod export;
-// mod predict;
+mod predict;
 mod run;
 mod train;
 
@@ -29,7 +29,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command: (&Command, fn(&Args) -> Result<(), Stop>) =
         match args.peek().and_then(|first| first.to_str()) {
             Some("eval") => (&eval::COMMAND, eval::run),
-            // Some("predict") => (&predict::COMMAND, predict::run),
+            Some("predict") => (&predict::COMMAND, predict::run),
             Some("export") => (&export::COMMAND, export::run),
             _ => (&train::COMMAND, train::run),
         };
