@@ -29,9 +29,11 @@ fn data() -> FashionMnist {
 
 type Net = Box<dyn Module>;
 type Rule = Box<dyn Optimizer>;
+/// How both are made.
+type New = (fn() -> Net, fn() -> Rule);
 
 /// Both nets with every optimiser that remembers something, and one that does not.
-fn cases() -> Vec<(fn() -> Net, fn() -> Rule)> {
+fn cases() -> Vec<New> {
     vec![
         (|| Box::new(LeNet::new(&mut Init::new(1))), || Box::new(Adam::new(0.01))),
         (|| Box::new(lenet_batch_norm(&mut Init::new(1))), || Box::new(AdamW::new(0.01).betas(0.8, 0.9))),
@@ -53,7 +55,7 @@ fn train(net: &mut Net, rule: &mut Rule, from: Position, seen: impl FnMut(Moment
 }
 
 /// Trains to the end and gives the hash; every moment is kept in a folder of its own.
-fn train_and_keep(scratch: &Scratch, new: (fn() -> Net, fn() -> Rule)) -> (u64, Vec<PathBuf>) {
+fn train_and_keep(scratch: &Scratch, new: New) -> (u64, Vec<PathBuf>) {
     let (mut net, mut rule) = (new.0(), new.1());
     let mut folders = Vec::new();
     train(&mut net, &mut rule, Position::start_of(1), |moment| {

@@ -26,6 +26,14 @@ fn help_lists_every_option_and_version_is_the_crates() {
         "--threads N",
         "--data DIR",
         "--quiet",
+        "--save FILE",
+        "--log FILE",
+        "--checkpoint DIR",
+        "--checkpoint-every N",
+        "--resume DIR",
+        "lenet eval",
+        "lenet predict",
+        "lenet export",
     ] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }

@@ -3,7 +3,8 @@
 // Each test file compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::scratch::Scratch;
@@ -68,4 +69,45 @@ pub fn small_data(scratch: &Scratch, count: usize) -> String {
         scratch.file(&format!("{name}-labels-idx1-ubyte"), &labels);
     }
     path(scratch.dir()).to_string()
+}
+
+/// A data set of 140 pictures, and short trainings on it.
+pub struct Place {
+    pub scratch: Scratch,
+    pub data: String,
+}
+
+impl Place {
+    pub fn new(name: &str) -> Place {
+        let scratch = Scratch::new(name);
+        let data = small_data(&scratch, 140);
+        Place { scratch, data }
+    }
+
+    pub fn at(&self, name: &str) -> String {
+        path(&self.scratch.dir().join(name)).to_string()
+    }
+
+    /// `lenet` with these arguments, on the data, one line per epoch; 9 steps each.
+    pub fn train(&self, args: &[&str]) -> Command {
+        lenet(&[&["--data", &self.data, "--batch-size", "16", "--quiet"], args].concat())
+    }
+}
+
+/// The lines of a run, without what differs from run to run.
+pub fn lines(stdout: &str) -> Vec<String> {
+    stdout.lines().map(|line| line.split(", time").next().unwrap_or_default().to_string()).collect()
+}
+
+/// stderr without the warning that tests are built with.
+pub fn notes(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter(|line| !line.starts_with("warning: this is a debug build")).collect()
+}
+
+/// The checkpoints of a folder, the oldest first.
+pub fn checkpoints(folder: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    found.sort();
+    found
 }

@@ -23,17 +23,18 @@ use crate::nn::{Init, LeNet, Module, lenet_batch_norm};
 use crate::parallel::{self, MAX_THREADS};
 use crate::save::{Metadata, SafeTensors, load_model_from};
 
+/// What a command does with its options.
+type Work = fn(&Args) -> Result<(), Stop>;
+
 /// Runs the program with the arguments behind its name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter().peekable();
-    let command: (&Command, fn(&Args) -> Result<(), Stop>) =
-        match args.peek().and_then(|first| first.to_str()) {
-            Some("eval") => (&eval::COMMAND, eval::run),
-            Some("predict") => (&predict::COMMAND, predict::run),
-            Some("export") => (&export::COMMAND, export::run),
-            _ => (&train::COMMAND, train::run),
-        };
-    let (command, work) = command;
+    let (command, work): (&Command, Work) = match args.peek().and_then(|first| first.to_str()) {
+        Some("eval") => (&eval::COMMAND, eval::run),
+        Some("predict") => (&predict::COMMAND, predict::run),
+        Some("export") => (&export::COMMAND, export::run),
+        _ => (&train::COMMAND, train::run),
+    };
     if command.name != train::COMMAND.name {
         args.next();
     }
