@@ -190,6 +190,26 @@ fn agrees_with_pytorch() {
     }
 }
 
+/// A sum over nothing is the bias, and what is not there has a gradient of no elements.
+#[test]
+fn no_images_no_channels_no_filters() {
+    for n in [0, 1, 16] {
+        for (c, oc) in [(0, 2), (2, 0), (0, 0), (2, 3)] {
+            let tape = Tape::training();
+            let variable = |shape: &[usize]| tape.variable(&Tensor::ones(shape));
+            let (x, w, b) = (variable(&[n, c, 4, 5]), variable(&[oc, c, 3, 3]), variable(&[oc]));
+            let options = Conv2dOptions { padding: 1.into(), ..Conv2dOptions::default() };
+            let y = x.conv2d(w, Some(b), &options);
+            assert_eq!(y.shape(), [n, oc, 4, 5]);
+            assert!(c > 0 || y.value().to_vec().iter().all(|&y| y == 1.0));
+            let grads = y.sum().backward();
+            assert_eq!((grads[x].shape(), grads[w].shape()), ([n, c, 4, 5].into(), [oc, c, 3, 3].into()));
+            assert!(oc > 0 || grads[x].to_vec().iter().all(|&dx| dx == 0.0));
+            assert_eq!(grads[b].to_vec(), vec![20.0 * n as f32; oc]);
+        }
+    }
+}
+
 fn bits(tensor: &Tensor) -> Vec<u32> {
     tensor.to_vec().iter().map(|x| x.to_bits()).collect()
 }

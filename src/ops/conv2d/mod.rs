@@ -97,7 +97,7 @@ impl<'t> Var<'t> {
             adjoints.add(x_id, || {
                 let mut dx = empty(&sizes, sizes.c * sizes.groups, sizes.image);
                 match way {
-                    _ if dy.numel() == 0 => dx.memory_mut().fill(0.0),
+                    _ if dy.numel() == 0 || dx.numel() == 0 => dx.memory_mut().fill(0.0),
                     Way::Filters => filters::backward_input(dy.memory(), &w, &sizes, dx.memory_mut()),
                     Way::ImagesLast => images_last::backward_input(&dy, &w, &sizes, &mut dx),
                     Way::Packed => packed::backward_input(&dy, &w, &sizes, &mut dx),
