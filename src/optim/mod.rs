@@ -91,9 +91,12 @@ pub trait Optimizer {
     /// When the loss does not depend on a parameter that is not frozen. PyTorch skips such a one without a word. Here a net
     /// whose graph is cut, by a `detach` too many or a layer that `forward` forgot, would then go on training what is left
     /// of it, and reach an accuracy that looks right. Where a part of a net is meant to rest, freeze it.
+    ///
+    /// For the same reason when a module's [`parts_mut`](Module::parts_mut) leaves out a parameter of its [`parts`](Module::parts).
     #[track_caller]
     fn step(&mut self, net: &mut dyn Module, grads: &Gradients) {
         // All are looked at before any is changed: who catches the panic has the net of before.
+        let mut count = 0;
         for (name, param) in net.named_parameters() {
             assert!(
                 !param.requires_grad() || grads.get(param).is_some(),
@@ -101,8 +104,15 @@ pub trait Optimizer {
                  set_requires_grad(false)",
                 param.value().shape()
             );
+            count += 1;
         }
-        for (_, param) in net.named_parameters_mut() {
+        let params = net.named_parameters_mut();
+        assert!(
+            params.len() == count,
+            "step: the parts() of this net and its modules list {count} parameters, their parts_mut() {}; what is left out never learns",
+            params.len()
+        );
+        for (_, param) in params {
             if param.requires_grad()
                 && let Some(gradient) = grads.get(param)
             {

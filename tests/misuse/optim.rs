@@ -1,8 +1,10 @@
 //! Chapter 7: optimisers. Next to read: `data.rs`.
 
-use tapegrad::nn::{Init, Linear, Module, Sequential};
+use std::borrow::Cow;
+
+use tapegrad::nn::{Init, Linear, Module, Part, Sequential};
 use tapegrad::optim::{Adam, AdamW, Optimizer, Sgd};
-use tapegrad::{Param, Tape, Tensor};
+use tapegrad::{Param, Tape, Tensor, Var};
 
 use super::each_says;
 
@@ -66,6 +68,23 @@ fn gradients_of_another_shape() {
     ]);
 }
 
+/// A layer of one's own, for which the second list was forgotten.
+struct Scale(Param);
+
+impl Module for Scale {
+    fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        x * x.tape().param(&self.0)
+    }
+
+    fn name(&self) -> &str {
+        "Scale"
+    }
+
+    fn parts(&self) -> Vec<(Cow<'static, str>, Part<'_>)> {
+        vec![("scale".into(), Part::Param(&self.0))]
+    }
+}
+
 /// Two layers, and the gradients of a loss that only the first of them made.
 fn cut_short() -> (Sequential, tapegrad::Gradients) {
     let init = &mut Init::new(0);
@@ -102,6 +121,17 @@ fn parameters_that_the_loss_does_not_reach() {
             },
             "step: the loss does not depend on 1.weight, a parameter of shape [2, 3]; if that is meant, freeze it with \
              set_requires_grad(false)",
+        ),
+        // Its gradient is there, but nobody would be given it.
+        (
+            || {
+                let mut net = Sequential::new()
+                    .then(Linear::new(4, 3, &mut Init::new(0)))
+                    .then(Scale(Param::new(Tensor::ones([3]))));
+                let grads = net.forward(Tape::training().input(&Tensor::ones([5, 4]))).sum().backward();
+                Sgd::new(0.1).step(&mut net, &grads);
+            },
+            "step: the parts() of this net and its modules list 3 parameters, their parts_mut() 2; what is left out never learns",
         ),
     ]);
 }
