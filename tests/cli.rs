@@ -341,12 +341,8 @@ fn what_is_no_picture_is_refused() {
             "expected 80 bytes for 20 x 4 pixels, found 5 bytes after the header",
         ),
         ("huge.pgm", b"P5 60000 60000 255\n", "expected at most 33554432 pixels, found 60000 x 60000"),
-        (
-            "colour.pgm",
-            b"P6 1 1 255\nRGB",
-            "expected a PGM picture (starts with P2 or P5), found a PPM picture (colour)",
-        ),
-        ("empty.pgm", b"", "expected a PGM picture (starts with P2 or P5), found an empty file"),
+        ("colour.pgm", b"P6 1 1 255\nRGB", "expected a picture (PGM or PNG), found a PPM picture (colour)"),
+        ("empty.pgm", b"", "expected a picture (PGM or PNG), found an empty file"),
         ("bright.pgm", b"P2 1 1 7\n8", "expected a pixel from 0 to 7, found 8"),
     ] {
         let picture = scratch.file(name, bytes);
@@ -354,9 +350,9 @@ fn what_is_no_picture_is_refused() {
         assert_eq!(line, format!("{}: {message}", path(&picture)));
     }
     let line = refuses(&mut edge_kernel(&["--image", path(scratch.dir()), "--out", path(&out)]));
-    assert_eq!(line, format!("{}: expected a PGM picture (P2 or P5), found a folder", path(scratch.dir())));
+    assert_eq!(line, format!("{}: expected a picture (PGM or PNG), found a folder", path(scratch.dir())));
     let line = refuses(&mut edge_kernel(&["--image", "no/such.pgm", "--out", path(&out)]));
-    assert!(line.starts_with("no/such.pgm: expected a PGM picture (P2 or P5), found: "), "{line}");
+    assert!(line.starts_with("no/such.pgm: expected a picture (PGM or PNG), found: "), "{line}");
     assert_eq!(fs::read(&out).expect("still there"), b"what was there");
 }
 

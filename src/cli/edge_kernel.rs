@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use super::args::{Command, Opt};
 use super::{Stop, check_environment, finish, lenet, note, say};
 use crate::data::{FashionMnist, HEIGHT, WIDTH};
-use crate::image::{GrayImage, pgm, png, terminal};
+use crate::image::{self, GrayImage, png, terminal};
 use crate::nn::{Conv2d, Init, Module};
 use crate::ops::conv2d::Conv2dOptions;
 use crate::{Tape, Tensor};
@@ -23,7 +23,7 @@ const COMMAND: Command = Command {
         Opt {
             name: "--image",
             value: "FILE",
-            help: "a picture (PGM) to find the edges of [default: an image of Fashion-MNIST]",
+            help: "a picture (PGM or PNG) to find the edges of [default: an image of Fashion-MNIST]",
         },
         Opt { name: "--data", value: "DIR", help: "where Fashion-MNIST is [default: data/fashion-mnist]" },
         Opt { name: "--out", value: "FILE", help: "write the edges as a PNG" },
@@ -66,7 +66,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
 fn learn_and_show(options: &Options) -> Result<(), Stop> {
     // A bad picture is said before anything else.
     let picture = match &options.image {
-        Some(path) => pgm::read(path)?,
+        Some(path) => image::read(path)?,
         None => first_image(&options.data)?,
     };
 

@@ -16,8 +16,9 @@
 //! with their names. Next to read: `image/png/mod.rs`.
 
 use super::GrayImage;
-use super::read::{MAX_PIXELS, MAX_SIDE, Mistake, bytes_of, format_of, mistake};
+use super::read::{MAX_PIXELS, MAX_SIDE, bytes_of, format_of};
 use crate::error::Result;
+use crate::error::{Mistake, mistake};
 use std::path::Path;
 
 /// Reads the PGM file at `path`. White becomes 1, black 0.

@@ -1,13 +1,12 @@
 //! Reads a picture of either format: PGM or PNG, told apart by the first bytes and not by the file's name.
 //!
-//! What both readers share is here: the limits, the reading of the file into memory, and the mistake that becomes an
-//! error as soon as a path is known. Refusing a file takes less than 256 MB of memory whatever it holds: at most
-//! [`MAX_FILE_BYTES`] for the file, and for the pixels at most four bytes each.
+//! What both readers share is here: the limits, and the reading of the file into memory. Refusing a file takes less than
+//! 256 MB of memory whatever it holds: at most [`MAX_FILE_BYTES`] for the file, and for the pixels at most four bytes each.
 //!
 //! This file decodes nothing. Next to read: `image/pgm.rs`.
 
 use super::{GrayImage, pgm, png};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, mistake};
 use crate::file;
 use std::io::Read;
 use std::path::Path;
@@ -55,25 +54,6 @@ pub(super) fn bytes_of(path: &Path, expected: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|e| Error::io(path, expected, e))?;
     Ok(bytes)
-}
-
-/// What is wrong with the bytes of a picture; the path is added by the caller, who knows it.
-pub(super) struct Mistake {
-    expected: String,
-    found: String,
-}
-
-impl Mistake {
-    pub(super) fn at(self, path: impl AsRef<Path>) -> Error {
-        Error::format(path.as_ref(), self.expected, self.found)
-    }
-}
-
-pub(super) fn mistake<T>(
-    expected: impl Into<String>,
-    found: impl Into<String>,
-) -> std::result::Result<T, Mistake> {
-    Err(Mistake { expected: expected.into(), found: found.into() })
 }
 
 /// Names the format of a file by its first bytes, for the message that refuses it.

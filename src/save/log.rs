@@ -16,7 +16,7 @@
 //! stays. There is one exception: a training that is taken up again first cuts off its own lines behind its checkpoint, since
 //! it will write them once more. Its log then reads as if it had never stopped.
 //!
-//! Next to read: `onnx.rs`.
+//! Next to read: `onnx/mod.rs`.
 
 use std::fmt::{Display, Write as _};
 use std::fs::{File, OpenOptions};

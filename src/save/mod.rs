@@ -23,7 +23,7 @@
 //! Whatever is written replaces what was there as a whole or not at all ([`file::replace`]). Whatever is read is looked at
 //! before anything is changed: a file that does not fit leaves the net as it was.
 //!
-//! Reading order: `safetensors.rs` (the format), this file (nets), `checkpoint.rs` (nets with everything that training them
+//! Reading order: `safetensors/mod.rs` (the format), this file (nets), `checkpoint.rs` (nets with everything that training them
 //! needs), `log.rs` (what training said on its way), `onnx/mod.rs` (nets for other programs).
 
 pub mod checkpoint;

@@ -19,7 +19,7 @@
 //! From the second step on no tensor memory is allocated: batches, values and gradients take what the step before gave
 //! back.
 //!
-//! What this is not: a place for printing. Progress is handed to a closure. Next to read: `src/bin/lenet.rs`, which prints it.
+//! What this is not: a place for printing. Progress is handed to a closure. Next to read: `save/mod.rs`.
 
 mod events;
 

@@ -7,7 +7,8 @@
 //! This file gives no chunk a meaning. Next to read: `image/png/reader.rs`.
 
 use super::SIGNATURE;
-use crate::image::read::{Mistake, format_of, mistake};
+use crate::error::{Mistake, mistake};
+use crate::image::read::format_of;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 type Result<T> = std::result::Result<T, Mistake>;

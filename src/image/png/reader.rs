@@ -20,8 +20,9 @@
 
 use super::chunks::{Chunks, Inflate, letters};
 use crate::error::Result;
+use crate::error::{Mistake, mistake};
 use crate::image::GrayImage;
-use crate::image::read::{MAX_PIXELS, MAX_SIDE, Mistake, bytes_of, mistake};
+use crate::image::read::{MAX_PIXELS, MAX_SIDE, bytes_of};
 use std::path::Path;
 
 const EXPECTED: &str = "a PNG picture";
