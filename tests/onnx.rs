@@ -185,18 +185,25 @@ fn a_pooling_that_rounds_up_has_more_padding_at_the_end() {
         "MaxPool_0 = MaxPool(input) kernel_shape=[3, 3] strides=[3, 3] pads=[1, 1, 2, 1] dilations=[1, 1] \
          : [batch, 1, 4, 3]"
     );
-    // A kernel of two places, four apart, covers five; padding of two is as long as the kernel.
-    let model =
-        read(&onnx::encode(&MaxPool2d::new(2).stride(1).dilation(4).padding(2), &[1, 1, 4, 4]).unwrap());
-    assert_eq!(
-        model.lines[1..],
-        [
-            "Pad_0 = Pad(input, Pad_0.pads, Pad_0.value) : [batch, 1, 8, 8]",
-            "MaxPool_1 = MaxPool(Pad_0) kernel_shape=[2, 2] strides=[1, 1] pads=[0, 0, 0, 0] dilations=[4, 4] \
-             : [batch, 1, 4, 4]"
-        ]
-    );
-    assert_eq!(model.tensors[1].2, [f32::NEG_INFINITY]);
+    // A kernel of two places, four apart, covers five; padding of two is as long as the kernel, on either axis.
+    for (dilation, padding, padded, dilations, output) in [
+        ((4, 1), (2, 0), "[batch, 1, 9, 4]", "[4, 1]", "[batch, 1, 5, 3]"),
+        ((1, 4), (0, 2), "[batch, 1, 5, 8]", "[1, 4]", "[batch, 1, 4, 4]"),
+    ] {
+        let pool = MaxPool2d::new(2).stride(1).dilation(dilation).padding(padding);
+        let model = read(&onnx::encode(&pool, &[1, 1, 5, 4]).unwrap());
+        assert_eq!(
+            model.lines[1..],
+            [
+                format!("Pad_0 = Pad(input, Pad_0.pads, Pad_0.value) : {padded}"),
+                format!(
+                    "MaxPool_1 = MaxPool(Pad_0) kernel_shape=[2, 2] strides=[1, 1] pads=[0, 0, 0, 0] \
+                     dilations={dilations} : {output}"
+                ),
+            ]
+        );
+        assert_eq!(model.tensors[1].2, [f32::NEG_INFINITY]);
+    }
 }
 
 /// What a net of one's own may say of itself.

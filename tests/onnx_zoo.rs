@@ -54,6 +54,11 @@ fn zoo() -> Vec<(&'static str, Box<dyn Module>, Vec<usize>)> {
         ("max-pair", Box::new(MaxPool2d::new((3, 2)).stride((2, 1)).padding((1, 0))), vec![2, 8, 9]),
         ("max-dilation", Box::new(MaxPool2d::new(2).stride(1).dilation(3).padding(1)), vec![2, 8, 9]),
         ("max-long-padding", Box::new(MaxPool2d::new(2).stride(1).dilation(4).padding(2)), vec![2, 8, 9]),
+        (
+            "max-long-rows",
+            Box::new(MaxPool2d::new(2).stride(1).dilation((4, 1)).padding((2, 0))),
+            vec![2, 8, 9],
+        ),
         ("max-ceil", Box::new(MaxPool2d::new(3).stride(2).ceil_mode(true)), vec![2, 8, 9]),
         ("max-ceil-padding", Box::new(MaxPool2d::new(3).padding(1).ceil_mode(true)), vec![2, 9, 8]),
         (
