@@ -1,5 +1,7 @@
 //! Chapter 1: tensors and their views. Next to read: `autograd.rs`.
 
+use std::ops::Bound;
+
 use tapegrad::tensor::MAX_RANK;
 use tapegrad::{Shape, Tensor};
 
@@ -159,6 +161,10 @@ fn views() {
         (
             || drop(x().slice(1, 0..=usize::MAX)),
             "slice: 0..18446744073709551615 is no range of axis 1 of [2, 3], where 0 <= start <= end <= 3",
+        ),
+        (
+            || drop(x().slice(1, (Bound::Excluded(usize::MAX), Bound::Unbounded))),
+            "slice: 18446744073709551615..3 is no range of axis 1 of [2, 3], where 0 <= start <= end <= 3",
         ),
         (
             || drop(x().select(0, 2)),
