@@ -59,7 +59,6 @@ mod sequential;
 mod summary;
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::{Param, Shape, Tape, Tensor, Var};
@@ -211,23 +210,6 @@ pub trait Module: Send + Sync {
         let tape = Tape::inference();
         self.call(tape.input(&Tensor::zeros(input)));
         watch.finish(self.name(), &self.parts(), input)
-    }
-}
-
-/// Runs `work`, which calls something that is only known as a `dyn`. The line of a caller does not pass through such a call, so a
-/// panic is raised again, at the line of this function's caller and with what was called before its text.
-#[track_caller]
-pub(crate) fn with_callers_line<R>(called: impl FnOnce() -> String, work: impl FnOnce() -> R) -> R {
-    // Whatever `work` left half done stays as unreachable as it was: the panic goes on.
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result,
-        Err(payload) => {
-            let whole = payload.downcast_ref::<String>().map(String::as_str);
-            match whole.or(payload.downcast_ref::<&str>().copied()) {
-                Some(text) => panic!("{}: {text}", called()),
-                None => resume_unwind(payload),
-            }
-        }
     }
 }
 

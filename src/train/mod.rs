@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::data::{Batch, Batches, FashionMnist, Images};
-use crate::nn::{Module, with_callers_line};
+use crate::nn::Module;
 use crate::optim::Optimizer;
 use crate::{Tape, Tensor, Var};
 
@@ -163,7 +163,7 @@ fn finish_steps(
         }
         let score = Score { correct: count_correct(&logits.value(), &labels), total: batch.len() };
         let gradients = loss.backward();
-        with_callers_line(|| "train".to_string(), || optimizer.step(net, &gradients));
+        optimizer.step(net, &gradients);
 
         position.step = i + 1;
         position.loss_sum += f64::from(value) * batch.len() as f64;
@@ -251,8 +251,7 @@ fn predict<'t>(
 ) -> Var<'t> {
     labels.clear();
     labels.extend(batch.labels().map(usize::from));
-    let images = tape.input(&batch.pixels());
-    let logits = with_callers_line(|| format!("{op}: {}", net.name()), || net.forward(images));
+    let logits = net.forward(tape.input(&batch.pixels()));
     let shape = logits.shape();
     assert!(
         shape.len() == 2 && shape[0] == batch.len(),

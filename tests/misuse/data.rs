@@ -95,14 +95,14 @@ fn training_and_evaluating() {
         ),
         (
             || training(&mut Linear::new(28 * 28, 10, &mut Init::new(0)), Training::default()),
-            "train: Linear: linear: needs an input [n, in_features], got [4, 1, 28, 28]; flatten(1) makes one",
+            "linear: needs an input [n, in_features], got [4, 1, 28, 28]; flatten(1) makes one",
         ),
         (
             || {
                 let mut net = Forgetful { net: net(10), scale: Param::new(Tensor::ones([1])) };
                 training(&mut net, Training::default());
             },
-            "train: step: the loss does not depend on scale, a parameter of shape [1]; if that is meant, freeze it with \
+            "step: the loss does not depend on scale, a parameter of shape [1]; if that is meant, freeze it with \
              set_requires_grad(false)",
         ),
         // Such a net is never right about the pictures with the largest labels, which looks like a net that has not learned much.
@@ -112,7 +112,7 @@ fn training_and_evaluating() {
         ),
         (
             || _ = evaluate(&Conv2d::new(3, 10, 28, &mut Init::new(0)), &images()),
-            "evaluate: Conv2d: conv2d: images [4, 1, 28, 28] have 1 channels, filters [10, 3, 28, 28] with 1 groups need 3",
+            "conv2d: images [4, 1, 28, 28] have 1 channels, filters [10, 3, 28, 28] with 1 groups need 3",
         ),
     ]);
 }
