@@ -22,6 +22,9 @@ pub mod terminal;
 
 pub use read::read;
 
+/// Larger pictures are not made: 16,384 on a side, and a gigabyte as numbers.
+const MAX_PIXELS: usize = 1 << 28;
+
 /// A grey picture: `height` rows of `width` numbers, nominally from 0 (black) to 1 (white).
 ///
 /// Numbers outside that range are allowed and are drawn as the nearer end; NaN is drawn black.

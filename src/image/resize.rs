@@ -9,7 +9,7 @@
 //!
 //! This is no fast resampler: it is for a few pictures, one at a time. Next to read: `image/read.rs`.
 
-use super::GrayImage;
+use super::{GrayImage, MAX_PIXELS};
 use std::ops::Range;
 
 /// Where a new pixel comes from along one axis: old positions, and a weight for each. The weights' sum is 1.
@@ -37,7 +37,7 @@ impl GrayImage {
     /// all that is covered where it shrinks, as Pillow's `resize` with `BILINEAR`. Proportions are not kept.
     ///
     /// # Panics
-    /// If the new size is 0 in either direction.
+    /// If the new size is 0 in either direction, or more than 2^28 pixels.
     ///
     /// ```
     /// use tapegrad::image::GrayImage;
@@ -48,7 +48,11 @@ impl GrayImage {
     /// ```
     #[track_caller]
     pub fn resized(&self, width: usize, height: usize) -> GrayImage {
-        assert!(width > 0 && height > 0, "resized: expected 1 x 1 or more, got {width} x {height}");
+        let pixels = width.checked_mul(height);
+        assert!(
+            pixels.is_some_and(|pixels| (1..=MAX_PIXELS).contains(&pixels)),
+            "resized: expected 1 x 1 or more, and at most {MAX_PIXELS} pixels, got {width} x {height}"
+        );
         // Also the same picture to the bit: a weight of 0 would still let NaN and infinity in.
         if (width, height) == (self.width, self.height) {
             return self.clone();

@@ -89,7 +89,7 @@ pub fn train(
 /// interrupted: the order of an epoch's pictures depends on the seed and the epoch alone.
 ///
 /// # Panics
-/// As [`train`], and where an epoch has fewer steps than `position` says.
+/// As [`train`], and where an epoch has fewer steps than `position` says, or its epoch is 0.
 #[track_caller]
 pub fn train_from(
     net: &mut dyn Module,
@@ -100,6 +100,7 @@ pub fn train_from(
     stop: &AtomicBool,
     mut report: impl FnMut(Moment<'_>),
 ) -> Outcome {
+    assert!(position.epoch > 0, "train_from: epochs are counted from 1, got a position in epoch 0");
     while position.epoch <= training.epochs {
         let epoch = position.epoch;
         let clock = Clock { start: Instant::now(), before: position.seconds };
@@ -209,14 +210,14 @@ pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
 /// The net's outputs for all pictures, in their order: `[n, 10]` for LeNet.
 ///
 /// # Panics
-/// Where the net does not give one row for each picture.
+/// Where the net does not give one row for each picture, with a column for its label.
 #[track_caller]
 pub fn logits(net: &dyn Module, images: &Images) -> Tensor {
     let mut labels = Vec::new();
-    let batches = Batches::in_order(images, EVALUATION_BATCH);
-    let parts =
-        batches.iter().map(|batch| predict("logits", net, &Tape::inference(), &batch, &mut labels).value());
-    let parts: Vec<Tensor> = parts.collect();
+    let mut parts = Vec::new();
+    for batch in Batches::in_order(images, EVALUATION_BATCH).iter() {
+        parts.push(predict("logits", net, &Tape::inference(), &batch, &mut labels).value());
+    }
     Tensor::cat(&parts.iter().collect::<Vec<_>>(), 0)
 }
 
@@ -265,6 +266,17 @@ fn predict<'t>(
 }
 
 /// How many rows of logits, `[n, classes]`, have their largest where the label says.
+///
+/// # Panics
+/// When the logits are no matrix, have no classes, or there is not one label for each row.
+#[track_caller]
 pub fn count_correct(logits: &Tensor, labels: &[usize]) -> usize {
+    let shape = logits.shape();
+    assert!(
+        shape.len() == 2 && shape[0] == labels.len(),
+        "count_correct: {} labels need logits [{}, classes], got {shape}",
+        labels.len(),
+        labels.len()
+    );
     logits.argmax(1).iter().zip(labels).filter(|(guess, label)| guess == label).count()
 }

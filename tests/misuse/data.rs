@@ -1,4 +1,4 @@
-//! Chapters 8 and 9: data, training, pictures. This is the last file of the folder.
+//! Chapters 8 and 9: data, training, pictures. Next to read: `save.rs`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -6,7 +6,7 @@ use tapegrad::data::{Batches, DatasetName, FashionMnist, Images, permutation};
 use tapegrad::image::GrayImage;
 use tapegrad::nn::{Conv2d, Flatten, Init, Linear, Module, Part, PartMut, Sequential};
 use tapegrad::optim::Sgd;
-use tapegrad::train::{Training, evaluate, train};
+use tapegrad::train::{Position, Training, count_correct, evaluate, logits, train, train_from};
 use tapegrad::{Param, Tensor, Var};
 
 use super::each_says;
@@ -26,6 +26,14 @@ fn net(classes: usize) -> Sequential {
 fn training(net: &mut dyn Module, training: Training) {
     let data = FashionMnist { train: images(), test: images(), name: DatasetName::Other };
     train(net, &mut Sgd::new(0.1), &data, &training, &AtomicBool::new(false), |_| {});
+}
+
+/// Goes on with such a training from a position.
+#[track_caller]
+fn resumed(position: Position) {
+    let data = FashionMnist { train: images(), test: images(), name: DatasetName::Other };
+    let (mut net, mut sgd) = (net(10), Sgd::new(0.1));
+    train_from(&mut net, &mut sgd, &data, &Training::default(), position, &AtomicBool::new(false), |_| {});
 }
 
 /// A net with a parameter that it forgets to use.
@@ -111,6 +119,30 @@ fn training_and_evaluating() {
             "evaluate: the net gives logits [4, 9], which has no column for label 9",
         ),
         (
+            || drop(logits(&net(9), &images())),
+            "logits: the net gives logits [4, 9], which has no column for label 9",
+        ),
+        (
+            || _ = count_correct(&Tensor::ones([4, 10]), &[1, 2, 3]),
+            "count_correct: 3 labels need logits [3, classes], got [4, 10]",
+        ),
+        (
+            || _ = count_correct(&Tensor::ones([0]), &[]),
+            "count_correct: 0 labels need logits [0, classes], got [0]",
+        ),
+        (
+            || _ = count_correct(&Tensor::ones([2, 0]), &[0, 0]),
+            "argmax: axis 1 of [2, 0] has no entries, so no largest one",
+        ),
+        (
+            || resumed(Position::start_of(0)),
+            "train_from: epochs are counted from 1, got a position in epoch 0",
+        ),
+        (
+            || resumed(Position { step: 3, ..Position::start_of(2) }),
+            "train_from: epoch 2 has 1 steps, got a position after 3",
+        ),
+        (
             || _ = evaluate(&Conv2d::new(3, 10, 28, &mut Init::new(0)), &images()),
             "conv2d: images [4, 1, 28, 28] have 1 channels, filters [10, 3, 28, 28] with 1 groups need 3",
         ),
@@ -135,7 +167,11 @@ fn pictures() {
         ),
         (
             || drop(GrayImage::new(1, 1, vec![0.0]).resized(4, 0)),
-            "resized: expected 1 x 1 or more, got 4 x 0",
+            "resized: expected 1 x 1 or more, and at most 268435456 pixels, got 4 x 0",
+        ),
+        (
+            || drop(GrayImage::new(1, 1, vec![0.0]).resized(1 << 32, 1 << 32)),
+            "resized: expected 1 x 1 or more, and at most 268435456 pixels, got 4294967296 x 4294967296",
         ),
     ]);
 }

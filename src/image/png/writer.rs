@@ -7,14 +7,11 @@
 use super::SIGNATURE;
 use crate::error::{Error, Result};
 use crate::file;
-use crate::image::GrayImage;
+use crate::image::{GrayImage, MAX_PIXELS};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 use std::io::Write;
 use std::path::Path;
-
-/// Larger pictures are refused. PNG itself would go to 2^31 - 1 pixels on a side.
-const MAX_PIXELS: usize = 1 << 28;
 
 /// Writes the picture to `path`, each pixel as a square of `scale` x `scale`. What was at `path` is replaced only when
 /// the new file is complete.
