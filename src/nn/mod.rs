@@ -213,6 +213,16 @@ pub trait Module: Send + Sync {
     }
 }
 
+/// Refuses a net whose modules do not list all parameters twice, as [`Module::parts`] and as [`Module::parts_mut`].
+#[track_caller]
+pub(crate) fn check_parts(op: &str, listed: usize, to_change: usize) {
+    assert!(
+        listed == to_change,
+        "{op}: the parts() of this net and its modules list {listed} parameters, their parts_mut() {to_change}; what is left out \
+         never changes"
+    );
+}
+
 /// The parts of a layer with a weight and a bias, where a bias of no elements is none.
 fn weight_and_bias<'a>(weight: &'a Param, bias: &'a Param) -> Vec<(Cow<'static, str>, Part<'a>)> {
     let mut parts = vec![("weight".into(), Part::Param(weight))];

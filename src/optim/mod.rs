@@ -32,7 +32,7 @@ mod adam;
 mod adamw;
 mod sgd;
 
-use crate::nn::Module;
+use crate::nn::{Module, check_parts};
 use crate::{Error, Gradients, Param, Result, Tensor};
 
 pub use adam::Adam;
@@ -107,11 +107,7 @@ pub trait Optimizer {
             count += 1;
         }
         let params = net.named_parameters_mut();
-        assert!(
-            params.len() == count,
-            "step: the parts() of this net and its modules list {count} parameters, their parts_mut() {}; what is left out never learns",
-            params.len()
-        );
+        check_parts("step", count, params.len());
         for (_, param) in params {
             if param.requires_grad()
                 && let Some(gradient) = grads.get(param)

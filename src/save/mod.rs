@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::nn::{Leaf, Module};
+use crate::nn::{Leaf, Module, check_parts};
 use crate::{Tensor, file};
 
 pub use safetensors::{Metadata, SafeTensors};
@@ -51,6 +51,10 @@ const OPTIMIZER: &str = "optimizer.";
 ///
 /// # Errors
 /// The file cannot be written. What was at `path` is then unchanged.
+///
+/// # Panics
+/// When two parameters or buffers have the same name.
+#[track_caller]
 pub fn save_model(net: &dyn Module, path: impl AsRef<Path>, metadata: &Metadata) -> Result<()> {
     file::replace(path.as_ref(), &safetensors::encode(&tensors_of(net), metadata))
 }
@@ -60,6 +64,10 @@ pub fn save_model(net: &dyn Module, path: impl AsRef<Path>, metadata: &Metadata)
 ///
 /// # Errors
 /// The file cannot be read, or does not hold exactly the tensors of this net, each in its shape. The net is then unchanged.
+///
+/// # Panics
+/// When a module's [`parts_mut`](Module::parts_mut) leaves out a parameter of its [`parts`](Module::parts).
+#[track_caller]
 pub fn load_model(net: &mut dyn Module, path: impl AsRef<Path>) -> Result<Metadata> {
     let mut file = SafeTensors::open(path)?;
     load_model_from(net, &mut file)?;
@@ -70,6 +78,10 @@ pub fn load_model(net: &mut dyn Module, path: impl AsRef<Path>) -> Result<Metada
 ///
 /// # Errors
 /// As there.
+///
+/// # Panics
+/// As there.
+#[track_caller]
 pub fn load_model_from(net: &mut dyn Module, file: &mut SafeTensors) -> Result<()> {
     let values = read_model(net, file)?;
     set_model(net, &values);
@@ -144,8 +156,20 @@ fn some_of(names: &[&str]) -> String {
 }
 
 /// Gives a net the values that [`read_model`] found for it.
+#[track_caller]
 fn set_model(net: &mut dyn Module, values: &BTreeMap<String, Tensor>) {
-    net.visit_mut("", &mut |name, param| param.set(&values[&name]));
+    let count = net.named_parameters().len();
+    let params = net.named_parameters_mut();
+    // Those that are left out would keep their first values without a word.
+    check_parts("load_model", count, params.len());
+    for (name, param) in params {
+        match values.get(&name) {
+            Some(value) => param.set(value),
+            None => {
+                panic!("load_model: this net's parts_mut() list a parameter {name}, which its parts() do not")
+            }
+        }
+    }
     for (name, buffer) in net.named_buffers() {
         buffer.set(&values[&name]);
     }

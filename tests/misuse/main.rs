@@ -14,6 +14,7 @@ mod kernels;
 mod nn;
 mod ops;
 mod optim;
+mod save;
 mod tensor;
 mod windows;
 

@@ -131,7 +131,7 @@ fn parameters_that_the_loss_does_not_reach() {
                 let grads = net.forward(Tape::training().input(&Tensor::ones([5, 4]))).sum().backward();
                 Sgd::new(0.1).step(&mut net, &grads);
             },
-            "step: the parts() of this net and its modules list 3 parameters, their parts_mut() 2; what is left out never learns",
+            "step: the parts() of this net and its modules list 3 parameters, their parts_mut() 2; what is left out never changes",
         ),
     ]);
 }

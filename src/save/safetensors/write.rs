@@ -49,9 +49,10 @@ fn encode_behind(start: &str, tensors: &[(String, Tensor)], metadata: &Metadata)
     let mut at = 0;
     for (name, tensor) in tensors {
         assert!(
-            name != "__metadata__" && seen.insert(name),
-            "safetensors: expected names that differ, and none __metadata__; got {name} twice or as a name"
+            name != "__metadata__",
+            "safetensors: a tensor cannot be called __metadata__, the name of the texts"
         );
+        assert!(seen.insert(name), "safetensors: every tensor needs a name of its own, got {name} twice");
         let end = at + 4 * tensor.numel();
         let comma = if header.len() > 1 { "," } else { "" };
         let shape = tensor.shape().iter().map(usize::to_string).collect::<Vec<_>>().join(",");
