@@ -144,15 +144,18 @@ pub fn set_threads(threads: usize) {
 pub fn for_each(count: usize, work: impl Fn(usize) + Sync) {
     if count > 1 && threads() > 1 && !BUSY.get() {
         // Somebody else's job: this thread's work goes on alone rather than waiting.
-        if let Ok(_turn) = pool().turn.try_lock() {
-            run_on_pool(pool(), count, &work);
-            return;
+        if let Ok(turn) = pool().turn.try_lock() {
+            let outcome = run_on_pool(pool(), count, &work);
+            // Before the panic goes on, which would poison the lock: to the next job the pool would look taken for ever.
+            drop(turn);
+            return outcome.unwrap_or_else(|payload| resume_unwind(payload));
         }
     }
     (0..count).for_each(work);
 }
 
-fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
+/// What a part has panicked with, if one has, is the error.
+fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) -> std::thread::Result<()> {
     let next = AtomicUsize::new(0);
     let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
     // Takes part after part until none is left. Never unwinds.
@@ -170,7 +173,12 @@ fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
         BUSY.set(false);
         if let Err(payload) = outcome {
             next.store(count, Ordering::Relaxed);
-            lock(&panic).get_or_insert(payload);
+            let mut first = lock(&panic);
+            match *first {
+                None => *first = Some(payload),
+                // To drop it is to run code that may panic again.
+                Some(_) => std::mem::forget(payload),
+            }
         }
     };
     start_missing_workers(pool);
@@ -204,9 +212,7 @@ fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) {
         }
         state.caller_sleeps = false;
     }
-    if let Some(payload) = lock(&panic).take() {
-        resume_unwind(payload);
-    }
+    lock(&panic).take().map_or(Ok(()), Err)
 }
 
 fn start_missing_workers(pool: &Pool) {

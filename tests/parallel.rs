@@ -1,9 +1,46 @@
 //! The thread pool: every part runs once, whoever calls, and a panic comes back to the caller.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
 
 use tapegrad::parallel::{Chunks, for_each, for_each_part, map, set_threads, threads};
+
+/// A payload that may be caught but not dropped.
+struct Bomb;
+
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+        panic!("dropped");
+    }
+}
+
+/// Two threads panic, and the payload of the second goes nowhere. Were it dropped, and panicked again, the caller could leave a job
+/// that others are in. Again and again, since a panic must not leave the next job to one thread.
+fn payloads_that_panic_when_dropped() {
+    set_threads(2);
+    for round in 0..20 {
+        let (arrived, start) = (AtomicUsize::new(0), Instant::now());
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for_each(2, |_| {
+                arrived.fetch_add(1, Ordering::Relaxed);
+                while arrived.load(Ordering::Relaxed) < 2 && start.elapsed() < Duration::from_secs(10) {
+                    yield_now();
+                }
+                panic_any(Bomb)
+            })
+        }));
+        let payload = outcome.expect_err("it panics");
+        assert!(payload.is::<Bomb>());
+        std::mem::forget(payload);
+        assert_eq!(arrived.load(Ordering::Relaxed), 2, "threads in job {round}");
+        assert_eq!(DROPPED.load(Ordering::Relaxed), 0, "payloads dropped in job {round}");
+    }
+}
 
 /// One test, since the number of threads is the process's.
 #[test]
@@ -47,4 +84,5 @@ fn every_part_runs_once_on_any_number_of_threads() {
         });
         assert_eq!(total.load(Ordering::Relaxed), 500);
     }
+    payloads_that_panic_when_dropped();
 }
