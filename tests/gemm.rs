@@ -9,6 +9,8 @@
 mod every_isa;
 mod oracle;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tapegrad::gemm::{self, Matrix, MatrixMut, Start, naive};
 
 /// Numbers that use all bits of their mantissas. Products of the oracle's own, of twelve bits each, are exact, and would not
@@ -148,6 +150,27 @@ fn large_products() {
             check(m, n, k, start, (start, start + 1));
         }
     }
+}
+
+/// Also where the sum of the first row and the number of rows wraps around to something small.
+#[test]
+fn a_block_must_lie_in_its_matrix() {
+    let mut memory = [0.0; 12];
+    for (i, j, rows, cols) in
+        [(0, 0, 4, 4), (0, 0, 3, 5), (1, 0, 3, 1), (0, 4, 1, 1), (usize::MAX, 0, 1, 1), (0, 2, 1, usize::MAX)]
+    {
+        let payload = catch_unwind(AssertUnwindSafe(|| {
+            MatrixMut::new(&mut memory, 3, 4).block(i, j, rows, cols).rows();
+        }));
+        let message = payload.expect_err("it panics");
+        let text = message.downcast_ref::<&str>();
+        assert_eq!(
+            text,
+            Some(&"a block that does not lie in its matrix"),
+            "{rows} by {cols} from ({i}, {j})"
+        );
+    }
+    assert_eq!(MatrixMut::new(&mut memory, 3, 4).block(3, 4, 0, 0).rows(), 0);
 }
 
 /// Strides of zero: the same row, or the same column, again and again.

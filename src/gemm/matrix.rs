@@ -150,8 +150,8 @@ impl<'a> MatrixMut<'a> {
             self.rows,
             self.cols
         );
-        // SAFETY: inside this rectangle, which stays borrowed while the block lives. An empty rectangle may start
-        // behind the end, so the pointer is moved without the promise of staying inside.
+        // This rectangle stays borrowed while the block lives. An empty block may start behind the end, so the pointer is moved
+        // without the promise of staying inside.
         let start = self.start.wrapping_add(i * self.row_stride + j);
         MatrixMut { start, rows, cols, row_stride: self.row_stride, owner: PhantomData }
     }
