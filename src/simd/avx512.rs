@@ -8,12 +8,16 @@ use std::arch::x86_64::*;
 use super::Kernel;
 use super::lanes::{Register, Token};
 
-/// A token where the CPU and the system support AVX-512 F.
+/// A token where the CPU and the system support AVX-512 F, and AVX2 and FMA: every CPU with the one has the others, but a virtual
+/// machine can hide them.
 #[inline(always)]
 pub(super) fn detect() -> Option<Token<__m512, 1>> {
-    // std caches the answer, so this is one load and one test.
-    if is_x86_feature_detected!("avx512f") {
-        // SAFETY: just detected.
+    // std caches the answers, so each is one load and one test.
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+    {
+        // SAFETY: all that `enter` enables has just been detected.
         Some(unsafe { Token::assume() })
     } else {
         None
@@ -27,7 +31,7 @@ pub(super) fn enter<K: Kernel>(token: Token<__m512, 1>, kernel: K) -> K::Output 
     fn inner<K: Kernel>(token: Token<__m512, 1>, kernel: K) -> K::Output {
         kernel.run(token)
     }
-    // SAFETY: the token proves AVX-512 F, and every CPU that has it has AVX2 and FMA.
+    // SAFETY: the token proves AVX-512 F, AVX2 and FMA.
     unsafe { inner(token, kernel) }
 }
 
