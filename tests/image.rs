@@ -125,29 +125,6 @@ fn hostile_pgm_is_refused() {
     message(pgm::read(scratch.dir()), scratch.dir());
     let missing = scratch.dir().join("missing.pgm");
     message(pgm::read(&missing), &missing);
-
-    // Every beginning of a good file, and every byte of it changed into one that may confuse: an answer, never a panic.
-    for good in
-        [&b"P2\n3 2 #c\n65535\n0 1 2\n3 4 50000"[..], b"P5\n2 2\n300\n\x00\x01\x00\x02\x00\x03\x01\x00"]
-    {
-        pgm::read(scratch.file("cut.pgm", good)).unwrap();
-        for at in 0..good.len() {
-            let path = scratch.file("cut.pgm", &good[..at]);
-            // P2 may lose digits of its last number and still be a picture.
-            if good[1] == b'5' || at < good.len() - 4 {
-                message(pgm::read(&path), &path);
-            }
-            for byte in *b"\x00\x01\n\r #-0189PX\x7f\x80\xff" {
-                let mut changed = good.to_vec();
-                changed[at] = byte;
-                let path = scratch.file("changed.pgm", &changed);
-                match pgm::read(&path) {
-                    Ok(image) => assert_eq!(image.pixels().len(), image.width() * image.height()),
-                    Err(error) => drop(message(Err::<(), _>(error), &path)),
-                }
-            }
-        }
-    }
 }
 
 #[test]

@@ -164,21 +164,25 @@ impl FashionMnist {
     /// # Errors
     /// A file is missing or cannot be read, is no IDX file of its kind, is damaged, holds pictures that are not 28 x 28
     /// or labels over 9, or the numbers of pictures and labels differ. With several bad files the error is about the
-    /// first in the order train images, train labels, test images, test labels.
+    /// first in the order train images, train labels, test images, test labels; bad headers come before bad bodies.
     pub fn load(dir: impl AsRef<Path>) -> Result<FashionMnist> {
         let dir = dir.as_ref();
         // Look for all four before reading any: a missing file should not show only after the others are decoded.
         let paths = [find(dir, 0)?, find(dir, 1)?, find(dir, 2)?, find(dir, 3)?];
-        let [train_x, train_y, test_x, test_y] = read_all(&paths)?;
+        // And at all headers before any body: refused by the headers, a set costs no memory.
+        let [train_x, train_y, test_x, test_y] = [0, 1, 2, 3].map(|i| open_one(&paths[i], FILES[i].1));
+        let readers = [train_x?, train_y?, test_x?, test_y?];
+        agree(&readers[0], &readers[1], &paths[1])?;
+        agree(&readers[2], &readers[3], &paths[3])?;
+        let [train_x, train_y, test_x, test_y] = read_all(readers, &paths)?;
         let crcs = [train_x.crc32, train_y.crc32, test_x.crc32, test_y.crc32];
         let name = if crcs == FILES.map(|(.., crc32)| crc32) {
             DatasetName::FashionMnist
         } else {
             DatasetName::Other
         };
-        let train = join(train_x, train_y, &paths[1])?;
-        let test = join(test_x, test_y, &paths[3])?;
-        Ok(FashionMnist { train, test, name })
+        let join = |images: Idx, labels: Idx| Images { pixels: images.bytes, labels: labels.bytes };
+        Ok(FashionMnist { train: join(train_x, train_y), test: join(test_x, test_y), name })
     }
 }
 
@@ -203,15 +207,16 @@ fn find(dir: &Path, i: usize) -> Result<PathBuf> {
 }
 
 /// Reads the four files at the same time, one thread each; the largest, which is the first, on this one.
-fn read_all(paths: &[PathBuf; 4]) -> Result<[Idx; 4]> {
+fn read_all(readers: [IdxReader; 4], paths: &[PathBuf; 4]) -> Result<[Idx; 4]> {
+    let [train_x, train_y, test_x, test_y] = readers;
     thread::scope(|scope| {
-        let start = |i: usize| {
-            let read = move || read_one(&paths[i], FILES[i].1);
+        let start = |i: usize, reader: IdxReader| {
+            let read = move || read_one(reader, &paths[i], FILES[i].1);
             let thread = thread::Builder::new().spawn_scoped(scope, read);
             thread.map_err(|e| Error::io(&paths[i], "a thread to read it", e))
         };
-        let (train_y, test_x, test_y) = (start(1)?, start(2)?, start(3)?);
-        let train_x = read_one(&paths[0], FILES[0].1)?;
+        let (train_y, test_x, test_y) = (start(1, train_y)?, start(2, test_x)?, start(3, test_y)?);
+        let train_x = read_one(train_x, &paths[0], FILES[0].1)?;
         Ok([train_x, finish(train_y)?, finish(test_x)?, finish(test_y)?])
     })
 }
@@ -221,20 +226,31 @@ fn finish(thread: ScopedJoinHandle<'_, Result<Idx>>) -> Result<Idx> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn read_one(path: &Path, kind: IdxKind) -> Result<Idx> {
+fn open_one(path: &Path, kind: IdxKind) -> Result<IdxReader> {
     let reader = IdxReader::open(path, kind)?;
-    // Refuse by the header, before any memory is spent on the pictures.
     match reader.dims() {
-        [0, ..] => return Err(Error::format(path, "one or more entries", "a header that promises none")),
+        [0, ..] => Err(Error::format(path, "one or more entries", "a header that promises none")),
         [_, h, w] if (*h, *w) != (HEIGHT, WIDTH) => {
-            return Err(Error::format(
-                path,
-                format!("images of {HEIGHT} x {WIDTH}"),
-                format!("images of {h} x {w}"),
-            ));
+            Err(Error::format(path, format!("images of {HEIGHT} x {WIDTH}"), format!("images of {h} x {w}")))
         }
-        _ => {}
+        _ => Ok(reader),
     }
+}
+
+/// Refuses labels that are not one for each picture; `labels_path` is named.
+fn agree(images: &IdxReader, labels: &IdxReader, labels_path: &Path) -> Result<()> {
+    let (images, labels) = (images.dims()[0], labels.dims()[0]);
+    if images == labels {
+        return Ok(());
+    }
+    Err(Error::format(
+        labels_path,
+        format!("{images} labels, one for each image"),
+        format!("{labels} labels"),
+    ))
+}
+
+fn read_one(reader: IdxReader, path: &Path, kind: IdxKind) -> Result<Idx> {
     let idx = reader.read()?;
     if kind == IdxKind::Labels
         && let Some((expected, found)) = wrong_label(&idx.bytes)
@@ -242,15 +258,6 @@ fn read_one(path: &Path, kind: IdxKind) -> Result<Idx> {
         return Err(Error::format(path, expected, found));
     }
     Ok(idx)
-}
-
-/// Joins pictures with their labels; `labels_path` is named if the numbers differ.
-fn join(images: Idx, labels: Idx, labels_path: &Path) -> Result<Images> {
-    if images.dims[0] != labels.dims[0] {
-        let expected = format!("{} labels, one for each image", images.dims[0]);
-        return Err(Error::format(labels_path, expected, format!("{} labels", labels.dims[0])));
-    }
-    Ok(Images { pixels: images.bytes, labels: labels.bytes })
 }
 
 /// What is wrong with the first label that is no class, as (expected, found).
