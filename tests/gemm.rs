@@ -163,12 +163,8 @@ fn a_block_must_lie_in_its_matrix() {
             MatrixMut::new(&mut memory, 3, 4).block(i, j, rows, cols).rows();
         }));
         let message = payload.expect_err("it panics");
-        let text = message.downcast_ref::<&str>();
-        assert_eq!(
-            text,
-            Some(&"a block that does not lie in its matrix"),
-            "{rows} by {cols} from ({i}, {j})"
-        );
+        let text = message.downcast_ref::<String>().expect("a text");
+        assert!(text.ends_with("does not lie in [3, 4]"), "{rows} by {cols} from ({i}, {j}): {text}");
     }
     assert_eq!(MatrixMut::new(&mut memory, 3, 4).block(3, 4, 0, 0).rows(), 0);
 }
