@@ -21,7 +21,7 @@ use protobuf::Message;
 
 use crate::error::{Error, Result};
 use crate::file;
-use crate::nn::Module;
+use crate::nn::{Module, with_callers_line};
 use crate::{Shape, Tape, Tensor};
 
 const IR_VERSION: i64 = 8;
@@ -49,7 +49,7 @@ pub fn export(net: &dyn Module, input: &[usize], path: impl AsRef<Path>) -> Resu
 /// not among the net's [`parts`](Module::parts); the chain is not what `forward` computes; or the model has 2 GiB or more.
 ///
 /// # Panics
-/// Where the shape does not fit the net.
+/// Where the shape does not fit the net, or a layer of the chain not what the one before it gives.
 ///
 /// ```
 /// use tapegrad::nn::{Init, LeNet};
@@ -64,10 +64,13 @@ pub fn encode(net: &dyn Module, input: &[usize]) -> Result<Vec<u8>> {
     assert!(!input.is_empty(), "onnx: needs the shape of an input, its first axis the batch, got []");
     let tape = Tape::inference();
     // A shape that does not fit panics here, with the numbers that were given.
-    net.forward(tape.input(&Tensor::zeros(input)));
+    with_callers_line(|| format!("onnx: {}", net.name()), || net.forward(tape.input(&Tensor::zeros(input))));
     let x = tape.input(&varied(Shape::from(input).with(0, PROBES)));
     let mut graph = Graph::new(net, x.shape());
-    let y = layers::add(&mut graph, net, x)?;
+    let y = with_callers_line(
+        || format!("onnx: the chain of {}", net.name()),
+        || layers::add(&mut graph, net, x),
+    )?;
     if !same_bits(&y.value(), &net.forward(x).value()) {
         let expected = "a chain of layers (Module::kind) that computes what forward does";
         return Err(Error::argument("net", expected, format!("other numbers from {}", net.name())));
