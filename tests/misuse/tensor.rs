@@ -1,4 +1,4 @@
-//! Chapter 1: tensors and their views. Next to read: `autograd.rs`.
+//! Chapter 1: tensors and their views. Next to read: `kernels.rs`.
 
 use std::ops::Bound;
 
