@@ -11,7 +11,7 @@
 //! whole file. Numbers come back as the bits that they were, and the order of the pictures depends on seed and epoch alone, so
 //! the training ends with the same bits as one that was not interrupted.
 //!
-//! A new checkpoint is written under another name, flushed, and renamed ([`file::replace`](crate::file::replace)). The one
+//! A new checkpoint is written under another name, flushed, and renamed ([`crate::file::replace`]). The one
 //! before stays beside it until the next is whole, so there is always one to go on from: a kill leaves a temporary file, which
 //! is removed later, and a file that a disk has damaged is found by its checksum and passed over.
 //!

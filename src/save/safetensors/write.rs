@@ -19,7 +19,7 @@ pub fn encode(tensors: &[(String, Tensor)], metadata: &Metadata) -> Vec<u8> {
     encode_behind("{", tensors, metadata)
 }
 
-/// The same with a checksum, for [`SafeTensors::verify_checksum`].
+/// The same with a checksum, for [`SafeTensors::verify_checksum`](super::SafeTensors::verify_checksum).
 #[track_caller]
 pub fn encode_with_checksum(tensors: &[(String, Tensor)], metadata: &Metadata) -> Vec<u8> {
     let mut bytes = encode_behind(&format!(r#"{CHECKSUM_PREFIX}00000000""#), tensors, metadata);
