@@ -165,15 +165,6 @@ fn a_checksum_finds_any_change() {
     }
 }
 
-#[test]
-#[should_panic(expected = "expected names that differ")]
-fn two_tensors_of_one_name_are_not_written() {
-    encode(
-        &[("w".to_string(), Tensor::scalar(1.0)), ("w".to_string(), Tensor::scalar(2.0))],
-        &Metadata::new(),
-    );
-}
-
 /// A file of a header and data.
 fn file_of(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

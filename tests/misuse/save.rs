@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::env::temp_dir;
 use std::process;
 
-use tapegrad::nn::{Conv2d, Flatten, Init, Linear, Module, Part, PartMut, Sequential};
+use tapegrad::nn::{Conv2d, Flatten, Init, LeNet, Linear, Module, Part, PartMut, Sequential};
 use tapegrad::save::safetensors::{Metadata, SafeTensors, encode, encode_with_checksum};
 use tapegrad::save::{load_model_from, onnx, save_model};
 use tapegrad::{Param, Tensor, Var};
@@ -99,6 +99,14 @@ fn exporting() {
         (
             || drop(onnx::encode(&Linear::new(4, 2, &mut Init::new(0)), &[1, 3])),
             "linear: input [1, 3] needs a weight [out_features, 3], got [2, 4]",
+        ),
+        (
+            || drop(onnx::encode(&LeNet::new(&mut Init::new(0)), &[1, 28, 28])),
+            "conv2d: needs images [n, c, h, w], got [1, 28, 28]; unsqueeze adds an axis of length 1",
+        ),
+        (
+            || drop(onnx::encode(&LeNet::new(&mut Init::new(0)), &[1, 1, 32, 28])),
+            "linear: input [1, 320] needs a weight [out_features, 320], got [120, 256]",
         ),
         (
             || {
