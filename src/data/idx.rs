@@ -16,7 +16,7 @@
 //! - a raw file must have exactly the length that its header promises;
 //! - a gzip file ends with the CRC-32 and the length of its content. That length must match the header. The trailer may
 //!   lie, so it only serves to refuse early, together with this: deflate cannot shrink data by more than 1032 to 1;
-//! - memory grows with the bytes that really arrive, at most to twice as many or 2 MiB, never past the promise;
+//! - memory grows with the bytes that really arrive, at most to twice as many, never past the promise;
 //! - a gzip file must be one member and end there. RFC 1952 allows several, one after the other. No IDX file in use is
 //!   made so, and with one member the trailer at the end of the file speaks for the whole content.
 //!
@@ -42,7 +42,7 @@ const MAX_DEFLATE_RATIO: u64 = 1032;
 /// Ten bytes of header, an empty deflate stream of at least two, eight bytes of trailer.
 const SHORTEST_GZIP: u64 = 20;
 
-/// Below twice this, a body gets its memory at once.
+/// What the first allocation for a body is at most; every further one at most doubles it.
 const FIRST_STEP: usize = 1 << 20;
 
 /// What an IDX file holds.
@@ -174,14 +174,8 @@ impl IdxReader {
         let path = &self.path;
         let mut bytes = Vec::new();
         while bytes.len() < self.body {
-            // The body halved as often as what has arrived still fits: few steps for an honest file, little memory for
-            // a liar. Halving the whole, not doubling the first step, makes the last step one from a half: while
-            // memory moves, old and new together are one and a half bodies and not nearly two.
-            let mut next = self.body;
-            while next / 2 > bytes.len().max(FIRST_STEP) {
-                next /= 2;
-            }
-            let step = next - bytes.len();
+            // Double what has arrived so far: few steps for an honest file, little memory for a liar.
+            let step = (self.body - bytes.len()).min(bytes.len().max(FIRST_STEP));
             bytes.try_reserve_exact(step).map_err(|e| Error::io(path, self.kind.name(), e.into()))?;
             let mut part = (&mut self.source).take(step as u64);
             let count = part.read_to_end(&mut bytes).map_err(|e| broken(path, self.kind, e))?;
