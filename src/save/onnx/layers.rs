@@ -29,6 +29,7 @@ use crate::{Shape, Var};
 type Attributes = Vec<(&'static str, Attribute)>;
 
 /// Adds what the module says that it is at the open end of the graph, and runs that: not the module's `forward`.
+#[track_caller]
 pub(super) fn add<'t>(graph: &mut Graph, module: &dyn Module, x: Var<'t>) -> Result<Var<'t>> {
     let (y, operator, inputs, attributes) = match module.kind() {
         Kind::Chain(modules) => {
