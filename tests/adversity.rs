@@ -99,7 +99,7 @@ fn a_folder_that_cannot_be_written_is_told_of_before_the_training() {
     let place = Place::new("kept-read-only");
     let script = r#"
         for option in "--save read_only/net" "--log read_only/log" "--checkpoint read_only/kept" "--resume read_only"; do
-            "$LENET" --data "$DATA" --quiet --epochs 1000000 $option; echo $?
+            "$LENET" --data "$DATA" --quiet --epochs 2 $option; echo $?
         done
     "#;
     let Some(mut shell) = shell_with_disks(&place, 100, script) else { return };
@@ -124,7 +124,7 @@ fn a_folder_in_the_place_of_a_file_is_refused() {
     let folder = place.at("folder");
     fs::create_dir(&folder).unwrap();
     for args in [&["--save", &folder][..], &["--log", &folder]] {
-        let line = refuses(&mut place.train(&[args, &["--epochs", "1000000"]].concat()));
+        let line = refuses(&mut place.train(&[args, &["--epochs", "2"]].concat()));
         assert!(line.starts_with(&format!("{folder}: expected a ")), "{line}");
     }
     for args in [&["eval", "--load", &folder][..], &["predict", "--load", &folder, "x"]] {
@@ -138,7 +138,7 @@ fn a_folder_in_the_place_of_a_file_is_refused() {
     assert_eq!(line, format!("{}: expected a folder of checkpoints, found a file", path(&file)));
     let missing = place.at("missing/net");
     for option in ["--save", "--log"] {
-        let line = refuses(&mut place.train(&[option, &missing, "--epochs", "1000000"]));
+        let line = refuses(&mut place.train(&[option, &missing, "--epochs", "2"]));
         assert!(
             line.starts_with(&format!("{missing}: expected a ")) && line.contains("found: No such"),
             "{line}"
