@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::env::temp_dir;
 use std::process;
 
-use tapegrad::nn::{Conv2d, Flatten, Init, LeNet, Linear, Module, Part, PartMut, Sequential};
+use tapegrad::nn::{Conv2d, Flatten, Init, Kind, LeNet, Linear, Module, Part, PartMut, Sequential};
 use tapegrad::save::safetensors::{Metadata, SafeTensors, encode, encode_with_checksum};
 use tapegrad::save::{load_model_from, onnx, save_model};
 use tapegrad::{Param, Tensor, Var};
@@ -40,6 +40,27 @@ impl Module for Own {
     fn parts_mut(&mut self) -> Vec<(Cow<'static, str>, PartMut<'_>)> {
         let named = self.to_change.iter().zip(&mut self.params);
         named.map(|(&name, param)| (name.into(), PartMut::Param(param))).collect()
+    }
+}
+
+/// Says that it runs its layer twice, which does not even fit.
+struct Twice(Linear);
+
+impl Module for Twice {
+    fn forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        self.0.forward(x)
+    }
+
+    fn name(&self) -> &str {
+        "Twice"
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Chain(vec![&self.0, &self.0])
+    }
+
+    fn parts(&self) -> Vec<(Cow<'static, str>, Part<'_>)> {
+        vec![("layer".into(), Part::Module(&self.0))]
     }
 }
 
@@ -122,6 +143,10 @@ fn exporting() {
                 ));
             },
             "linear: input [1, 98] needs a weight [out_features, 98], got [10, 72]",
+        ),
+        (
+            || drop(onnx::encode(&Twice(Linear::new(4, 3, &mut Init::new(0))), &[1, 4])),
+            "linear: input [16, 3] needs a weight [out_features, 3], got [3, 4]",
         ),
     ]);
 }
