@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Holds what tapegrad writes against what others read from it, and the other way round: ./run.sh [--pytorch]
 #
-# ONNX's checker, ONNX Runtime and safetensors, in about a minute; with --pytorch (some gigabytes) PyTorch, too, which trains on with what was
+# ONNX's checker, ONNX Runtime, safetensors and Pillow, in about a minute; with --pytorch (some gigabytes) PyTorch, too, which trains on with what was
 # trained here. One line for each check, with its figure; the first that does not hold ends the script with exit code 1.
 #
 # Makes a Python environment below target/interop at the first call. INTEROP_PYTHON names a Python that has the packages of requirements.txt
 # (and requirements-pytorch.txt) already; CARGO_TARGET_DIR is honoured.
 #
-# What is here: onnx_models.py, tensors.py, torch_nets.py, torch_trains_on.py; checks.py, which they all use.
+# What is here: onnx_models.py, tensors.py, pictures.py, torch_nets.py, torch_trains_on.py; checks.py, which they all use.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
@@ -30,8 +30,8 @@ if [ -z "${INTEROP_PYTHON:-}" ]; then
 fi
 
 cd "$root"
-cargo build --quiet --locked --release --bin lenet
-export LENET=$target/release/lenet
+cargo build --quiet --locked --release --bins
+export LENET=$target/release/lenet EDGE_KERNEL=$target/release/edge_kernel
 FILES=$(mktemp -d)
 export FILES
 trap 'rm -rf "$FILES"' EXIT
@@ -49,6 +49,7 @@ TAPEGRAD_ZOO=$FILES/zoo cargo test --quiet --locked --test onnx_zoo >/dev/null
 # -B: no __pycache__ in the repository.
 "$python" -B tests/interop/onnx_models.py
 "$python" -B tests/interop/tensors.py
+"$python" -B tests/interop/pictures.py
 if [ -n "$pytorch" ]; then
     # The notebook's nets are those of the golden files.
     export PYTHONPATH=$root/tests/golden${PYTHONPATH:+:$PYTHONPATH}

@@ -1,6 +1,6 @@
 """safetensors: its own library reads what tapegrad saved, and tapegrad reads what that library wrote.
 
-Next file: torch_nets.py.
+Next file: pictures.py.
 """
 
 import numpy as np
