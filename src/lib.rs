@@ -35,7 +35,8 @@
 //! 6. [`nn`]: layers, nets, first values
 //! 7. [`optim`]: SGD, Adam, AdamW
 //! 8. [`data`]: Fashion-MNIST, from files to batches
-//! 9. [`train`]: the training loop; [`save`]: nets on disk; [`image`]: pictures in and out; [`cli`]: the two programs
+//! 9. [`train`]: the training loop; [`save`]: nets on disk; [`image`]: pictures in and out; [`report`]: pages to
+//!    look at; [`cli`]: the two programs
 //!
 //! # What it promises
 //! - Every result is a pure function of its inputs and the seed: the same bits on any number of threads, with AVX-512, AVX2, NEON
@@ -91,6 +92,9 @@ pub mod save;
 
 // Pictures: PGM in, PNG and terminal out.
 pub mod image;
+
+// What to look at: pages of HTML with charts.
+pub mod report;
 
 // The command lines of the two programs.
 pub mod cli;

@@ -1,0 +1,59 @@
+//! Numbers in rows and columns as squares of colour: kernels, their gradients.
+//!
+//! Zero is white, what is above it becomes blue, what is below orange, each in proportion; the two differ for colour-blind
+//! readers, too. The value of a square shows when the pointer rests on it.
+//!
+//! Next to read: `page.rs`, if you have not.
+
+use std::fmt::Write;
+
+use super::page::Escaped;
+use super::ticks;
+
+/// An SVG of `values`, row by row, `columns` to a row. The deepest colour stands for `largest`; `size` is the side of a square.
+///
+/// ```
+/// use tapegrad::report::heat_map::heat_map;
+/// let svg = heat_map("the kernel", &[1.0, -1.0], 2, 1.0, 20);
+/// assert!(svg.contains("<title>-1</title>") && svg.contains("aria-label=\"the kernel\""));
+/// ```
+///
+/// # Panics
+/// Where the values are no whole number of rows.
+#[track_caller]
+pub fn heat_map(label: &str, values: &[f32], columns: usize, largest: f32, size: usize) -> String {
+    assert!(
+        columns > 0 && values.len().is_multiple_of(columns),
+        "heat_map: {} values are no whole number of rows of {columns}",
+        values.len()
+    );
+    let (width, height) = (columns * size, values.len() / columns * size);
+    let mut svg = format!(
+        "<svg class=\"heat\" role=\"img\" aria-label=\"{}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">",
+        Escaped(label)
+    );
+    for (i, &value) in values.iter().enumerate() {
+        let (x, y) = (i % columns * size, i / columns * size);
+        let _ = write!(
+            svg,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" fill=\"{}\"><title>{}</title></rect>",
+            colour(value, largest),
+            ticks::digits(f64::from(value), 4)
+        );
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// White for zero, to blue above it and to orange below. What is no number is black.
+pub fn colour(value: f32, largest: f32) -> String {
+    let part = if largest > 0.0 { value / largest } else { 0.0 };
+    if value.is_nan() {
+        return "#000".to_string();
+    }
+    let end = if part < 0.0 { [193.0, 84.0, 12.0] } else { [9.0, 86.0, 138.0] };
+    let depth = part.abs().clamp(0.0, 1.0);
+    let channel = |end: f32| (250.0 + (end - 250.0) * depth).round() as u8;
+    let [r, g, b] = end.map(channel);
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
