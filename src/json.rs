@@ -112,6 +112,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number, or `null` for one that JSON cannot write: NaN.
+    pub fn number(&mut self) -> Parsed<f64> {
+        self.peek();
+        let start = self.at;
+        self.skip_word();
+        let word = &self.text[start..self.at];
+        // Rust reads more than JSON has: "inf", "NaN", "+1", ".5".
+        let digits = word.strip_prefix('-').unwrap_or(word).starts_with(|c: char| c.is_ascii_digit());
+        match word.parse() {
+            Ok(value) if digits => Ok(value),
+            _ if word == "null" => Ok(f64::NAN),
+            _ => {
+                self.at = start;
+                self.refuse("a number")
+            }
+        }
+    }
+
     /// Any value, which is not looked at: brackets must match, strings must end.
     pub fn skip(&mut self) -> Parsed<()> {
         let mut open = Vec::new();
@@ -303,6 +321,18 @@ mod tests {
         assert_eq!((whole("0"), whole("18446744073709551615")), (Some(0), Some(u64::MAX)));
         for wrong in ["", "-1", "+1", "01", "18446744073709551616", "x", "null"] {
             assert_eq!(whole(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        let number = |text: &str| Reader::new(text).number().ok();
+        for value in [0.0, -1.5, 1e300, 5e-324, 0.1] {
+            assert_eq!(number(&Number(value).to_string()), Some(value));
+        }
+        assert!(number("null").is_some_and(f64::is_nan));
+        for wrong in ["", "NaN", "inf", "-inf", "+1", ".5", "1-2", "true", "\"1\"", "[1]"] {
+            assert_eq!(number(wrong), None, "{wrong}");
         }
     }
 

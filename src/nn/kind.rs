@@ -8,7 +8,7 @@
 //! What this is not: a graph. A module whose `forward` is more than a chain (a sum of two ways, an op of one's own) is
 //! [`Kind::Other`], and an exporter refuses it.
 //!
-//! Next to read: `print.rs`.
+//! Next to read: `leaves.rs`.
 
 use super::{AvgPool2d, BatchNorm, Conv2d, Linear, MaxPool2d, Module};
 

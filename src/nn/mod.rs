@@ -44,13 +44,14 @@
 //!
 //! Reading order: this file, `linear.rs` (the shortest layer with parameters), `conv2d.rs`, `pool.rs`,
 //! `activation.rs`, `batch_norm.rs` (the only one with a memory), `sequential.rs`, `init.rs` (the first values),
-//! `kind.rs` (what a layer is to other programs), `print.rs`, `summary.rs`, `lenet.rs` (the notebook's nets).
+//! `kind.rs` (what a layer is to other programs), `leaves.rs` (a net laid out flat), `print.rs`, `summary.rs`, `lenet.rs` (the notebook's nets).
 
 mod activation;
 mod batch_norm;
 mod conv2d;
 mod init;
 mod kind;
+mod leaves;
 mod lenet;
 mod linear;
 mod pool;
@@ -68,6 +69,7 @@ pub use batch_norm::BatchNorm;
 pub use conv2d::Conv2d;
 pub use init::Init;
 pub use kind::Kind;
+pub use leaves::leaves;
 pub use lenet::{LeNet, lenet_batch_norm};
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};

@@ -133,6 +133,8 @@ pub struct Moment<'a> {
     pub optimizer: &'a dyn Optimizer,
     /// The gradients of the last step; none after an epoch.
     pub gradients: Option<&'a Gradients>,
+    /// The net's outputs for the test images, a row for each, after an epoch; none after a step.
+    pub test_logits: Option<&'a [f32]>,
 }
 
 /// How training ended.

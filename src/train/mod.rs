@@ -101,6 +101,7 @@ pub fn train_from(
     mut report: impl FnMut(Moment<'_>),
 ) -> Outcome {
     assert!(position.epoch > 0, "train_from: epochs are counted from 1, got a position in epoch 0");
+    let mut outputs = Vec::new();
     while position.epoch <= training.epochs {
         let epoch = position.epoch;
         let clock = Clock { start: Instant::now(), before: position.seconds };
@@ -115,13 +116,21 @@ pub fn train_from(
         {
             return outcome;
         }
-        let Some(test) = evaluate_until(net, &data.test, stop) else {
+        outputs.clear();
+        let Some(test) = evaluate_until(net, &data.test, stop, &mut outputs) else {
             return Outcome::Stopped { epoch, step: batches.len() };
         };
         let Position { score: train, .. } = position;
         let done = Epoch { epoch, loss: position.loss(), train, test, seconds: clock.seconds() };
         position = Position::start_of(epoch + 1);
-        report(Moment { progress: Progress::Epoch(done), position, net, optimizer, gradients: None });
+        report(Moment {
+            progress: Progress::Epoch(done),
+            position,
+            net,
+            optimizer,
+            gradients: None,
+            test_logits: Some(&outputs),
+        });
     }
     Outcome::Finished
 }
@@ -187,6 +196,7 @@ fn finish_steps(
             net,
             optimizer,
             gradients: Some(&gradients),
+            test_logits: None,
         });
     }
     Ok(())
@@ -201,7 +211,7 @@ fn finish_steps(
 /// Where the net does not take `[n, 1, 28, 28]` to `[n, classes]`, with a class for every label.
 #[track_caller]
 pub fn evaluate(net: &dyn Module, images: &Images) -> Score {
-    match evaluate_until(net, images, &AtomicBool::new(false)) {
+    match evaluate_until(net, images, &AtomicBool::new(false), &mut Vec::new()) {
         Some(score) => score,
         None => unreachable!("nobody sets this flag"),
     }
@@ -224,9 +234,14 @@ pub fn logits(net: &dyn Module, images: &Images) -> Tensor {
 /// Pictures per batch of an evaluation: as many as in a step of training, whose memory is then used again.
 const EVALUATION_BATCH: usize = 256;
 
-/// [`evaluate`], or `None` where the flag was set before the end.
+/// [`evaluate`], or `None` where the flag was set before the end. The net's outputs are appended to `outputs`.
 #[track_caller]
-fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Option<Score> {
+fn evaluate_until(
+    net: &dyn Module,
+    images: &Images,
+    stop: &AtomicBool,
+    outputs: &mut Vec<f32>,
+) -> Option<Score> {
     let mut labels = Vec::new();
     let mut score = Score::default();
     for batch in Batches::in_order(images, EVALUATION_BATCH).iter() {
@@ -237,6 +252,7 @@ fn evaluate_until(net: &dyn Module, images: &Images, stop: &AtomicBool) -> Optio
         let logits = predict("evaluate", net, &tape, &batch, &mut labels).value();
         score.correct += count_correct(&logits, &labels);
         score.total += batch.len();
+        outputs.extend_from_slice(logits.contiguous().data());
     }
     Some(score)
 }

@@ -2,33 +2,39 @@
 //!
 //! ```text
 //! {"event":"start","net":"LeNet","parameters":44426,"optimizer":"Adam","lr":0.001,"epochs":5,"batch_size":256,"seed":0,…}
-//! {"event":"step","epoch":1,"step":1,"loss":2.31,"accuracy":0.09,"epoch_loss":2.31,"epoch_accuracy":0.09,"lr":0.001,
-//!  "seconds":0.004,"gradient_norm":{"conv.0":0.07,"conv.3":0.05,"fc.0":0.18,"fc.2":0.29,"fc.4":0.87}}
+//! {"event":"step","epoch":1,"step":1,"steps":235,"loss":2.31,"accuracy":0.09,"epoch_loss":2.31,"epoch_accuracy":0.09,"lr":0.001,
+//!  "seconds":0.004,"gradient_norm":{"conv.0":0.07,"conv.3":0.05,"fc.0":0.18,"fc.2":0.29,"fc.4":0.87},
+//!  "activation":{"conv.0":[-0.8,0.02,0.9],"conv.1":[0.3,0.5,0.7],…}}
 //! {"event":"epoch","epoch":1,"loss":1.76,"accuracy":0.356,"test_accuracy":0.599,"lr":0.001,"seconds":0.82}
 //! {"event":"end","parameter_hash":"754fa75e51a4936f"}
 //! ```
 //!
 //! (Each is one line in the file.) `loss` and `accuracy` of a step are those of its pictures before it; `epoch_loss` and
 //! `epoch_accuracy` those of the epoch so far; `seconds` count from the start of the epoch. `gradient_norm` is the Euclidean
-//! length of the gradients of a layer's parameters. JSON has no NaN: what is no number is `null`.
+//! length of the gradients of a layer's parameters. `activation` gives the least, the mean and the greatest output of every layer
+//! for 16 test images after the step; only every tenth step has it ([`Probe`]). JSON has no NaN: what is no number is `null`.
 //!
 //! The file is only ever appended to, a whole line at a time, so a reader never sees half a step, and what was there before
 //! stays. There is one exception: a training that is taken up again first cuts off its own lines behind its checkpoint, since
 //! it will write them once more. Its log then reads as if it had never stopped.
 //!
-//! Next to read: `onnx/mod.rs`.
+//! Next to read: `log/line.rs`.
 
-use std::fmt::{Display, Write as _};
+mod line;
+
+mod measure;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::Gradients;
 use crate::error::{Error, Mistake, Result, mistake};
-use crate::json::{Number, Quoted, Reader};
 use crate::nn::Module;
 use crate::optim::Optimizer;
-use crate::train::{Moment, Position, Progress, Training};
+use crate::train::{Moment, Position, Training};
+
+pub use line::{Epoch, Line, Start, Step};
+pub use measure::{Probe, gradient_norms};
 
 const EXPECTED: &str = "a log that can be written";
 
@@ -104,17 +110,17 @@ impl Log {
                 return Ok(cut.unwrap_or(at)); // the end, or half a line
             }
             let event =
-                std::str::from_utf8(&line).map_or_else(|_| mistake("UTF-8", "other bytes"), Event::parse);
+                std::str::from_utf8(&line).map_or_else(|_| mistake("UTF-8", "other bytes"), Line::read);
             let event = event.map_err(|Mistake { expected, found }| {
                 Error::format(&self.path, format!("{expected} at byte {at} of a log"), found)
             })?;
             // Never cut off what another training has written.
-            if (event.name == "start") != (at == start) {
+            if matches!(event, Line::Start(_)) != (at == start) {
                 let expected = format!("the log of one training from byte {start} on");
                 return Err(Error::format(
                     &self.path,
                     expected,
-                    format!("event {:?} at byte {at}", event.name),
+                    format!("event {:?} at byte {at}", event.event()),
                 ));
             }
             if at > start && cut.is_none() && event.is_behind(position) {
@@ -135,17 +141,7 @@ impl Log {
     /// # Errors
     /// The line cannot be written; the log then is as it was.
     pub fn start(&mut self, net: &dyn Module, optimizer: &dyn Optimizer, training: &Training) -> Result<()> {
-        let Training { epochs, batch_size, seed } = training;
-        let mut line = Line::new("start");
-        line.field("version", Quoted(env!("CARGO_PKG_VERSION")));
-        line.field("net", Quoted(net.name()));
-        line.field("parameters", net.parameter_count());
-        line.field("optimizer", Quoted(optimizer.name()));
-        line.field("lr", Number(optimizer.lr()));
-        line.field("epochs", epochs);
-        line.field("batch_size", batch_size);
-        line.field("seed", seed);
-        self.write(line)
+        self.write(&Line::start(net, optimizer, training))
     }
 
     /// Writes the line of a step or an epoch.
@@ -153,38 +149,7 @@ impl Log {
     /// # Errors
     /// As [`start`](Log::start).
     pub fn moment(&mut self, moment: &Moment<'_>) -> Result<()> {
-        let lr = Number(moment.optimizer.lr());
-        let line = match moment.progress {
-            Progress::Step(step) => {
-                let mut line = Line::new("step");
-                line.field("epoch", step.epoch);
-                line.field("step", step.step);
-                line.field("loss", Number(f64::from(step.batch_loss)));
-                line.field("accuracy", Number(step.batch.accuracy()));
-                line.field("epoch_loss", Number(step.loss));
-                line.field("epoch_accuracy", Number(step.correct as f64 / step.seen as f64));
-                line.field("lr", lr);
-                line.field("seconds", Number(moment.position.seconds));
-                if let Some(gradients) = moment.gradients {
-                    let norms = gradient_norms(moment.net, gradients);
-                    let norms =
-                        norms.iter().map(|(layer, norm)| format!("{}:{}", Quoted(layer), Number(*norm)));
-                    line.field("gradient_norm", format!("{{{}}}", norms.collect::<Vec<_>>().join(",")));
-                }
-                line
-            }
-            Progress::Epoch(epoch) => {
-                let mut line = Line::new("epoch");
-                line.field("epoch", epoch.epoch);
-                line.field("loss", Number(epoch.loss));
-                line.field("accuracy", Number(epoch.train.accuracy()));
-                line.field("test_accuracy", Number(epoch.test.accuracy()));
-                line.field("lr", lr);
-                line.field("seconds", Number(epoch.seconds));
-                line
-            }
-        };
-        self.write(line)
+        self.write(&Line::moment(moment, None))
     }
 
     /// Writes the last line: the training is done.
@@ -192,9 +157,7 @@ impl Log {
     /// # Errors
     /// As [`start`](Log::start).
     pub fn end(&mut self, net: &dyn Module) -> Result<()> {
-        let mut line = Line::new("end");
-        line.field("parameter_hash", Quoted(&format!("{:016x}", net.parameter_hash())));
-        self.write(line)
+        self.write(&Line::end(net))
     }
 
     /// Waits until the lines are on the disk. Before a checkpoint: a log must not be behind it.
@@ -208,8 +171,12 @@ impl Log {
         }
     }
 
-    fn write(&mut self, Line(mut line): Line) -> Result<()> {
-        line += "}\n";
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// As [`start`](Log::start).
+    pub fn write(&mut self, line: &Line) -> Result<()> {
+        let line = format!("{line}\n");
         if let Err(e) = self.file.write_all(line.as_bytes()) {
             // Half a line may be there now. Best effort: the first error is the one worth telling.
             if let Some(length) = self.length {
@@ -220,82 +187,4 @@ impl Log {
         self.length = self.length.map(|length| length + line.len() as u64);
         Ok(())
     }
-}
-
-/// A line as it grows.
-struct Line(String);
-
-impl Line {
-    fn new(event: &str) -> Line {
-        Line(format!("{{\"event\":{}", Quoted(event)))
-    }
-
-    /// Adds a field whose value is JSON already.
-    fn field(&mut self, key: &str, value: impl Display) {
-        let _ = write!(self.0, ",{}:{value}", Quoted(key));
-    }
-}
-
-/// What tells a line's place in a training.
-struct Event {
-    name: String,
-    epoch: u64,
-    step: u64,
-}
-
-impl Event {
-    fn parse(line: &str) -> std::result::Result<Event, Mistake> {
-        let mut event = Event { name: String::new(), epoch: 0, step: 0 };
-        let mut reader = Reader::new(line);
-        reader.object(|reader, key| {
-            match key.as_str() {
-                "event" => event.name = reader.string()?,
-                "epoch" => event.epoch = reader.whole()?,
-                "step" => event.step = reader.whole()?,
-                _ => reader.skip()?,
-            }
-            Ok(())
-        })?;
-        reader.end()?;
-        match event.name.as_str() {
-            "start" | "step" | "epoch" | "end" => Ok(event),
-            other => mistake("an event start, step, epoch or end", format!("{other:?}")),
-        }
-    }
-
-    fn is_behind(&self, position: &Position) -> bool {
-        let at = (position.epoch as u64, position.step as u64);
-        match self.name.as_str() {
-            "step" => (self.epoch, self.step) > at,
-            "epoch" => self.epoch >= at.0,
-            _ => true,
-        }
-    }
-}
-
-/// The length of the gradient of every layer, in the order of the net: the root of the sum of all squares of what belongs to
-/// its parameters. A parameter without a gradient (a frozen one) adds nothing.
-///
-/// ```
-/// use tapegrad::nn::{Init, Linear, Module, Sequential};
-/// use tapegrad::save::log::gradient_norms;
-/// use tapegrad::{Tape, Tensor};
-/// let net = Sequential::new().then(Linear::new(2, 1, &mut Init::new(0)));
-/// let tape = Tape::training();
-/// let gradients = net.forward(tape.input(&Tensor::new([[2.0, 2.0]]))).sum().backward();
-/// // By the weight [2, 2], by the bias [1].
-/// assert_eq!(gradient_norms(&net, &gradients), [("0".to_string(), 3.0)]);
-/// ```
-pub fn gradient_norms(net: &dyn Module, gradients: &Gradients) -> Vec<(String, f64)> {
-    let mut squares: Vec<(String, f64)> = Vec::new();
-    for (name, param) in net.named_parameters() {
-        let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
-        if squares.last().is_none_or(|(last, _)| last != layer) {
-            squares.push((layer.to_string(), 0.0));
-        }
-        if let (Some(gradient), Some((_, sum))) = (gradients.get(param), squares.last_mut()) {
-            *sum += gradient.contiguous().data().iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-        }
-    }
-    squares.into_iter().map(|(layer, sum)| (layer, sum.sqrt())).collect()
 }
