@@ -27,16 +27,43 @@ pub fn heat_map(label: &str, values: &[f32], columns: usize, largest: f32, size:
         "heat_map: {} values are no whole number of rows of {columns}",
         values.len()
     );
-    let (width, height) = (columns * size, values.len() / columns * size);
+    heat_maps(label, values, (values.len() / columns, columns), 1, largest, size)
+}
+
+/// Several of them, each of `(rows, columns)`, one after the other in `values`: `across` side by side, the others below.
+///
+/// # Panics
+/// Where the values are no whole number of maps.
+#[track_caller]
+pub fn heat_maps(
+    label: &str,
+    values: &[f32],
+    (rows, columns): (usize, usize),
+    across: usize,
+    largest: f32,
+    size: usize,
+) -> String {
+    assert!(
+        rows * columns > 0 && across > 0 && values.len().is_multiple_of(rows * columns),
+        "heat_maps: {} values are no whole number of maps of {rows} x {columns}",
+        values.len()
+    );
+    let maps = values.len() / (rows * columns);
+    // One square between two maps.
+    let (width, height) = (maps.min(across) * (columns + 1), maps.div_ceil(across) * (rows + 1));
+    let (width, height) = (width.saturating_sub(1), height.saturating_sub(1));
     let mut svg = format!(
-        "<svg class=\"heat\" role=\"img\" aria-label=\"{}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">",
-        Escaped(label)
+        "<svg class=\"heat\" role=\"img\" aria-label=\"{}\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\">",
+        Escaped(label),
+        width * size,
+        height * size
     );
     for (i, &value) in values.iter().enumerate() {
-        let (x, y) = (i % columns * size, i / columns * size);
+        let (map, row, column) = (i / (rows * columns), i / columns % rows, i % columns);
+        let (x, y) = (map % across * (columns + 1) + column, map / across * (rows + 1) + row);
         let _ = write!(
             svg,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" fill=\"{}\"><title>{}</title></rect>",
+            "<rect x=\"{x}\" y=\"{y}\" width=\"1\" height=\"1\" fill=\"{}\"><title>{}</title></rect>",
             colour(value, largest),
             ticks::digits(f64::from(value), 4)
         );

@@ -5,7 +5,8 @@
 //! only the values under the pointer.
 //!
 //! - [`page`] is the paper: head, style, sections, tables, pictures;
-//! - [`chart`] draws lines over steps, [`heat_map`] numbers as colours.
+//! - [`chart`] draws lines over steps, [`heat_map`] numbers as colours;
+//! - [`lenet`] is the report of a training.
 //!
 //! What this is not: a template language. A report is a function that writes its sections in order. Next to read: `page.rs`.
 
@@ -16,3 +17,5 @@ pub mod chart;
 pub mod heat_map;
 
 mod ticks;
+
+pub mod lenet;

@@ -35,3 +35,30 @@ for (const chart of document.querySelectorAll("svg.chart")) {
     if (by) { show(at + by); event.preventDefault(); }
   });
 }
+for (const picture of document.querySelectorAll("img[data-low]")) {
+  const output = picture.nextElementSibling, { low, high } = picture.dataset;
+  let pixels, at = [0, 0];
+  const show = (x, y) => {
+    if (!pixels) {
+      const canvas = document.createElement("canvas");
+      canvas.width = picture.naturalWidth;
+      canvas.height = picture.naturalHeight;
+      const context = canvas.getContext("2d");
+      context.drawImage(picture, 0, 0);
+      pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+    }
+    at = [Math.max(0, Math.min(pixels.width - 1, x)), Math.max(0, Math.min(pixels.height - 1, y))];
+    const grey = pixels.data[4 * (at[1] * pixels.width + at[0])];
+    output.textContent = `row ${at[1]}, column ${at[0]}: ${(+low + (high - low) * grey / 255).toPrecision(3)}`;
+  };
+  picture.addEventListener("pointermove", event => {
+    const box = picture.getBoundingClientRect();
+    show(Math.floor((event.clientX - box.left) / box.width * picture.naturalWidth),
+      Math.floor((event.clientY - box.top) / box.height * picture.naturalHeight));
+  });
+  picture.addEventListener("focus", () => show(...at));
+  picture.addEventListener("keydown", event => {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (by) { show(at[0] + by[0], at[1] + by[1]); event.preventDefault(); }
+  });
+}

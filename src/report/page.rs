@@ -21,6 +21,7 @@
 
 use std::fmt::{self, Display, Write};
 
+use super::ticks;
 use crate::image::{GrayImage, png};
 
 /// A page as it grows.
@@ -112,6 +113,11 @@ impl Html {
         self.raw(&other.0)
     }
 
+    /// Adds text.
+    pub fn text(self, text: &str) -> Html {
+        self.raw(&Escaped(text).to_string())
+    }
+
     /// Adds a paragraph.
     pub fn paragraph(self, text: &str) -> Html {
         self.raw(&format!("<p>{}</p>\n", Escaped(text)))
@@ -184,12 +190,29 @@ impl Html {
     /// Where the picture is too large for a PNG file: 2^28 pixels.
     #[track_caller]
     pub fn picture(self, image: &GrayImage, scale: usize, alt: &str) -> Html {
+        self.image(image, scale, alt, "")
+    }
+
+    /// A picture of numbers: black is the first of `ends`, white the second. The page's script shows the number under the
+    /// pointer, or, with the arrow keys, of any pixel: to one part in 255 of the range, which is what the picture has.
+    ///
+    /// # Panics
+    /// As [`picture`](Html::picture).
+    #[track_caller]
+    pub fn measured_picture(self, image: &GrayImage, scale: usize, alt: &str, ends: (f64, f64)) -> Html {
+        let (low, high) = (ticks::digits(ends.0, 6), ticks::digits(ends.1, 6));
+        self.image(image, scale, alt, &format!(" tabindex=\"0\" data-low=\"{low}\" data-high=\"{high}\""))
+            .raw("<output></output>\n")
+    }
+
+    #[track_caller]
+    fn image(self, image: &GrayImage, scale: usize, alt: &str, more: &str) -> Html {
         let Ok(bytes) = png::encode(image, 1) else {
             panic!("picture: more than 2^28 pixels are no picture of a page")
         };
         let (width, height) = (image.width() * scale, image.height() * scale);
         self.raw(&format!(
-            "<img class=\"pixels\" width=\"{width}\" height=\"{height}\" alt=\"{}\" src=\"data:image/png;base64,{}\">",
+            "<img class=\"pixels\" width=\"{width}\" height=\"{height}\" alt=\"{}\"{more} src=\"data:image/png;base64,{}\">\n",
             Escaped(alt),
             base64(&bytes)
         ))

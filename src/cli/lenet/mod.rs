@@ -5,11 +5,14 @@
 //! lenet eval --load FILE                            the accuracy on the test images: eval.rs
 //! lenet predict --load FILE IMAGE...                what pictures show: predict.rs
 //! lenet export --load FILE --onnx FILE.onnx         the net for other programs: export.rs
+//! lenet compare A B --report FILE.html              two trainings in one page: compare.rs
 //! ```
 
+mod compare;
 mod eval;
 mod export;
 mod predict;
+mod report;
 mod run;
 mod train;
 
@@ -33,6 +36,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some("eval") => (&eval::COMMAND, eval::run),
         Some("predict") => (&predict::COMMAND, predict::run),
         Some("export") => (&export::COMMAND, export::run),
+        Some("compare") => (&compare::COMMAND, compare::run),
         _ => (&train::COMMAND, train::run),
     };
     if command.name != train::COMMAND.name {

@@ -7,13 +7,15 @@ use flate2::Crc;
 
 use super::super::progress::Progress;
 use super::super::{Stop, interrupt, note, say};
+use super::report::Pages;
 use super::train::Plan;
 use super::{net_name, new_net};
 use crate::data::{DatasetName, FashionMnist};
 use crate::nn::Module;
 use crate::optim::{Adam, Optimizer};
+use crate::report::lenet::{History, State};
 use crate::save::checkpoint::{Checkpoint, Checkpoints};
-use crate::save::log::Log;
+use crate::save::log::{Line, Log, Probe};
 use crate::save::{Metadata, save_model};
 use crate::train::{self, Epoch, Moment, Outcome, Position, Score, Step, train_from};
 use crate::{Error, file, parallel, simd};
@@ -25,7 +27,7 @@ pub(super) fn run(
 ) -> Result<(), Stop> {
     let Plan { training, quiet, .. } = plan;
     // Before hours of work, not behind them.
-    if let Some(path) = &plan.save {
+    for path in plan.save.iter().chain(&plan.report) {
         file::check_replaceable(path)?;
     }
     let data = FashionMnist::load(&plan.data)?;
@@ -51,7 +53,7 @@ pub(super) fn run(
         say(&format!("{} parameters", net.parameter_count()))?;
     }
     let mut keeper = Keeper::start(plan, &data, checkpoints, log_start, &position)?;
-    keeper.begin(&*net, &optimizer, &position)?;
+    keeper.begin(&*net, &optimizer, &data, &position)?;
 
     let mut bar = Bar::new(plan);
     let mut failure: Result<(), Stop> = Ok(());
@@ -81,7 +83,7 @@ pub(super) fn run(
     failure?;
     match outcome {
         Outcome::Finished => {
-            keeper.finish(&*net)?;
+            keeper.finish(&*net, &State::Finished)?;
             if let Some(path) = &plan.save {
                 let test = test.unwrap_or_else(|| train::evaluate(&*net, &data.test));
                 save_model(&*net, path, &facts(plan, &data, &*net, test))?;
@@ -90,17 +92,24 @@ pub(super) fn run(
             if let (Some(path), false) = (&plan.save, quiet) {
                 note(&format!("saved to {}", path.display()));
             }
+            keeper.tell();
             Ok(())
         }
         Outcome::Stopped { .. } => {
             keeper.save(&*net, &optimizer, &last)?;
+            keeper.finish(&*net, &State::Ended(outcome.to_string()))?;
             match keeper.checkpoints {
                 Some(_) => note(&format!("{outcome}; with --resume it goes on from there")),
                 None => note(&format!("{outcome}")),
             }
+            keeper.tell();
             Err(Stop::Interrupted)
         }
-        Outcome::Diverged { .. } => Err(Stop::Failed(outcome.to_string())),
+        Outcome::Diverged { .. } => {
+            keeper.finish(&*net, &State::Ended(outcome.to_string()))?;
+            keeper.tell();
+            Err(Stop::Failed(outcome.to_string()))
+        }
     }
 }
 
@@ -151,6 +160,9 @@ struct Keeper<'a> {
     checkpoints: Option<Checkpoints>,
     options: Metadata,
     log: Option<Log>,
+    pages: Option<Pages<'a>>,
+    /// What measures the layers, where somebody hears of it.
+    probe: Option<Probe>,
     kept: Option<Position>,
 }
 
@@ -185,28 +197,44 @@ impl<'a> Keeper<'a> {
             option(LOG_START, start.to_string());
         }
         let steps = data.train.len().div_ceil(plan.training.batch_size);
-        Ok(Keeper { plan, steps, checkpoints, options, log, kept: None })
+        let probe = (plan.log.is_some() || plan.report.is_some()).then(|| Probe::new(&data.test));
+        Ok(Keeper { plan, steps, checkpoints, options, log, pages: None, probe, kept: None })
     }
 
     /// Writes the first checkpoint, which shows at once whether it can be written, and then the first line of the log: a line
-    /// must not be there that no checkpoint knows of.
+    /// must not be there that no checkpoint knows of. Then the first page.
     fn begin(
         &mut self,
         net: &dyn Module,
         optimizer: &dyn Optimizer,
+        data: &'a FashionMnist,
         position: &Position,
     ) -> crate::Result<()> {
         self.save(net, optimizer, position)?;
         let start = self.options.get(LOG_START).and_then(|start| start.parse::<u64>().ok());
+        let mut earlier = None;
         match &mut self.log {
-            Some(log) if log.len() == start => log.start(net, optimizer, &self.plan.training),
-            _ => Ok(()),
+            Some(log) if log.len() == start => log.start(net, optimizer, &self.plan.training)?,
+            // What is in the log now, `Log::resume` has found to be this training up to its position.
+            Some(log) if log.len().is_some() && self.plan.report.is_some() => {
+                earlier = self.plan.log.as_deref().map(History::read).transpose()?;
+            }
+            _ => {}
         }
+        let line = Line::start(net, optimizer, &self.plan.training);
+        self.pages = Pages::new(self.plan, data, line, earlier, position);
+        self.pages.as_ref().map_or(Ok(()), |pages| pages.write(net, &State::Running))
     }
 
     fn moment(&mut self, moment: &Moment<'_>) -> crate::Result<()> {
-        if let Some(log) = &mut self.log {
-            log.moment(moment)?;
+        if self.log.is_some() || self.pages.is_some() {
+            let line = Line::moment(moment, self.probe.as_ref());
+            if let Some(log) = &mut self.log {
+                log.write(&line)?;
+            }
+            if let Some(pages) = &mut self.pages {
+                pages.add(line, moment.net, moment.test_logits)?;
+            }
         }
         let due = match moment.progress {
             train::Progress::Epoch(_) => true,
@@ -236,8 +264,20 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    fn finish(&mut self, net: &dyn Module) -> crate::Result<()> {
-        self.log.as_mut().map_or(Ok(()), |log| log.end(net))
+    /// Writes the last line of the log, where the training is done, and the last page.
+    fn finish(&mut self, net: &dyn Module, state: &State) -> crate::Result<()> {
+        let end = (*state == State::Finished).then(|| Line::end(net));
+        if let (Some(log), Some(end)) = (&mut self.log, &end) {
+            log.write(end)?;
+        }
+        self.pages.as_mut().map_or(Ok(()), |pages| pages.finish(end, net, state))
+    }
+
+    /// Says where the report is.
+    fn tell(&self) {
+        if let (Some(pages), false) = (&self.pages, self.plan.quiet) {
+            note(&pages.note());
+        }
     }
 }
 

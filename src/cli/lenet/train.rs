@@ -18,7 +18,8 @@ pub(super) const COMMAND: Command = Command {
     about: "Trains LeNet on Fashion-MNIST, as the notebook does: batches of 256, Adam, cross-entropy.\n\n\
             lenet eval     the accuracy of a saved net\n\
             lenet predict  what a saved net sees in pictures\n\
-            lenet export   a saved net as ONNX, for other programs\n\n\
+            lenet export   a saved net as ONNX, for other programs\n\
+            lenet compare  two trainings in one page\n\n\
             Each of them has its own --help. Without one of them:",
     operands: "",
     options: &[
@@ -29,6 +30,11 @@ pub(super) const COMMAND: Command = Command {
         Opt { name: "--seed", value: "N", help: "what first weights and order come from [default: 0]" },
         Opt { name: "--save", value: "FILE", help: "write the trained net, as safetensors" },
         Opt { name: "--log", value: "FILE", help: "append a line of JSON for every step and every epoch" },
+        Opt {
+            name: "--report",
+            value: "FILE.html",
+            help: "a page that shows the training, written again after every epoch",
+        },
         Opt {
             name: "--checkpoint",
             value: "DIR",
@@ -58,7 +64,22 @@ pub(super) struct Plan {
     pub data: PathBuf,
     pub save: Option<PathBuf>,
     pub log: Option<PathBuf>,
+    pub report: Option<PathBuf>,
     pub quiet: bool,
+}
+
+impl Plan {
+    /// The options that decide what the training gives, as a report lists them.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let Training { epochs, batch_size, seed } = self.training;
+        vec![
+            ("--batch-norm", if self.batch_norm { "yes" } else { "no" }.to_string()),
+            ("--epochs", epochs.to_string()),
+            ("--batch-size", batch_size.to_string()),
+            ("--lr", self.lr.to_string()),
+            ("--seed", seed.to_string()),
+        ]
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
@@ -85,6 +106,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         data: data_folder(args),
         save: args.path("--save"),
         log: args.path("--log"),
+        report: args.path("--report"),
         quiet: args.flag("--quiet"),
     };
     super::run::run(&plan, checkpoints, newest)
