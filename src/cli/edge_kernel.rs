@@ -1,5 +1,6 @@
 //! `edge_kernel`: the notebook's cells 6 to 11, a convolution that learns to see edges; then, what the notebook cannot show,
-//! what the learned kernel makes of a real picture.
+//! what the learned kernel makes of a real picture. The training itself is in `report/edges/learn.rs`, beside the page that
+//! explains it.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -10,9 +11,8 @@ use super::args::{Command, Opt};
 use super::{Stop, check_environment, finish, lenet, note, say};
 use crate::data::{FashionMnist, HEIGHT, WIDTH};
 use crate::image::{self, GrayImage, png, terminal};
-use crate::nn::{Conv2d, Init, Module};
-use crate::ops::conv2d::Conv2dOptions;
-use crate::{Tape, Tensor};
+use crate::report::edges::{Study, Task, corr2d};
+use crate::{Tensor, file};
 
 const COMMAND: Command = Command {
     name: "edge_kernel",
@@ -27,6 +27,11 @@ const COMMAND: Command = Command {
         },
         Opt { name: "--data", value: "DIR", help: "where Fashion-MNIST is [default: data/fashion-mnist]" },
         Opt { name: "--out", value: "FILE", help: "write the edges as a PNG" },
+        Opt {
+            name: "--report",
+            value: "FILE",
+            help: "write a page (HTML) that shows and explains every step",
+        },
     ],
     notes: "The program fails (exit code 1) if what it learned is not [1, -1].",
 };
@@ -45,6 +50,7 @@ struct Options {
     image: Option<PathBuf>,
     data: PathBuf,
     out: Option<PathBuf>,
+    report: Option<PathBuf>,
 }
 
 /// Runs the program with the arguments behind its name.
@@ -60,6 +66,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
         image: args.get("--image").map(PathBuf::from),
         data: lenet::data_folder(&args),
         out: args.get("--out").map(PathBuf::from),
+        report: args.path("--report"),
     })
 }
 
@@ -70,64 +77,55 @@ fn learn_and_show(options: &Options) -> Result<(), Stop> {
         None => first_image(&options.data)?,
     };
 
-    // Cell 6: six rows of eight, white at both ends and black between.
-    let mut x = Tensor::ones([6, 8]);
-    for row in x.data_mut().chunks_exact_mut(8) {
-        row[2..6].fill(0.0);
+    if let Some(path) = &options.report {
+        file::check_replaceable(path)?;
     }
-    // Cells 7 to 9: the kernel, and its response: 1 where white turns black, -1 where black turns white.
-    let k = Tensor::new([[1.0, -1.0]]);
-    let y = edges(&x, &k);
+
+    let task = Task::notebook();
+    let Task { x, k, y } = &task;
     say(&format!("X, the picture:\n{x}\n\nK, the true kernel:\n{k}\n\nY, its response:\n{y}\n"))?;
 
-    // Cell 10: only X and Y are given. Plain gradient descent on the summed square error.
-    let mut conv = Conv2d::new(1, 1, (1, 2), &mut Init::new(options.seed));
-    let (x4, y4) = (x.reshape([1, 1, 6, 8]), y.reshape([1, 1, 6, 7]));
-    for step in 1..=STEPS {
-        let tape = Tape::training();
-        let y_hat = conv.forward(tape.input(&x4));
-        let loss = (y_hat - tape.input(&y4)).square().sum();
-        let loss_value = loss.item();
-        let grads = loss.backward();
-        conv.weight.add_scaled(-LR, &grads[&conv.weight]);
-        conv.bias.add_scaled(-LR, &grads[&conv.bias]);
-        if step % 5 == 0 {
-            say(&format!("step {step}, loss {loss_value:.3}"))?;
-        }
+    // Cell 10.
+    let run = task.learn(options.seed, true, LR, STEPS);
+    for (i, step) in run.steps.iter().enumerate().filter(|(i, _)| (i + 1) % 5 == 0) {
+        say(&format!("step {}, loss {:.3}", i + 1, step.loss))?;
     }
 
     // Cell 11.
-    let learned = conv.weight.value().reshape([1, 2]);
-    let bias = conv.bias.value();
+    let learned = Tensor::new([run.learned.weight]);
+    let bias = Tensor::new([run.learned.bias]);
     say(&format!("\nlearned kernel: {learned}, bias: {bias}\ntrue kernel:    {k}, bias: tensor([0.])"))?;
+    let found = response(&picture, &learned);
     let far = learned.to_vec().iter().zip(k.to_vec()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     // Written so that a NaN fails.
-    if !(far <= CLOSE && bias.item().abs() <= CLOSE) {
-        return Err(Stop::Failed(format!(
+    let is_learned = far <= CLOSE && bias.item().abs() <= CLOSE;
+    if is_learned {
+        say(&format!("\n{}", drawn(&picture, &found)))?;
+        if let Some(path) = &options.out {
+            png::write(path, &found, (448 / found.width().max(found.height())).max(1))?;
+            note(&format!("wrote {}", path.display()));
+        }
+    }
+    if let Some(path) = &options.report {
+        // Of a run that failed, too: there is more to see in it.
+        let name =
+            options.image.as_ref().map_or("an image of Fashion-MNIST".into(), |path| path.to_string_lossy());
+        let study = Study { task: &task, seed: options.seed, run: &run, picture: (&picture, &name, &found) };
+        file::replace(path, study.page().as_bytes())?;
+        note(&format!("report: {}", path.display()));
+    }
+    match is_learned {
+        true => Ok(()),
+        false => Err(Stop::Failed(format!(
             "learned kernel: expected {k} within {CLOSE}, found {learned}, bias {bias}"
-        )));
+        ))),
     }
-
-    let found = response(&picture, &learned);
-    say(&format!("\n{}", drawn(&picture, &found)))?;
-    if let Some(path) = &options.out {
-        png::write(path, &found, (448 / found.width().max(found.height())).max(1))?;
-        note(&format!("wrote {}", path.display()));
-    }
-    Ok(())
 }
 
 /// The first image of the test set: an ankle boot.
 fn first_image(data: &std::path::Path) -> Result<GrayImage, Stop> {
     let data = FashionMnist::load(data)?;
     Ok(GrayImage::from_bytes(WIDTH, HEIGHT, data.test.image(0)))
-}
-
-/// Cross-correlation of one picture with one kernel, the notebook's `corr2d`.
-fn edges(x: &Tensor, k: &Tensor) -> Tensor {
-    let tape = Tape::inference();
-    let image = |t: &Tensor| tape.input(&t.unsqueeze(0).unsqueeze(0));
-    image(x).conv2d(image(k), None, &Conv2dOptions::default()).value().squeeze(0).squeeze(0)
 }
 
 /// What the kernel makes of a picture, as a picture: the strength of the edge, dark to light or light to dark.
@@ -137,7 +135,7 @@ fn response(picture: &GrayImage, kernel: &Tensor) -> GrayImage {
     if width < 2 {
         return GrayImage::new(width, height, vec![0.0; width * height]);
     }
-    let strength: Vec<f32> = edges(&x, kernel).to_vec().iter().map(|edge| edge.abs()).collect();
+    let strength: Vec<f32> = corr2d(&x, kernel).to_vec().iter().map(|edge| edge.abs()).collect();
     GrayImage::stretched(width - 1, height, &strength)
 }
 

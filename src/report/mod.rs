@@ -5,8 +5,8 @@
 //! only the values under the pointer.
 //!
 //! - [`page`] is the paper: head, style, sections, tables, pictures;
-//! - [`chart`] draws lines over steps, [`heat_map`] numbers as colours;
-//! - [`lenet`] is the report of a training.
+//! - [`chart`] draws lines over steps, [`heat_map`] numbers as colours, [`contour`] lines of equal value;
+//! - [`edges`] is the page of `edge_kernel`, [`lenet`] the report of a training.
 //!
 //! What this is not: a template language. A report is a function that writes its sections in order. Next to read: `page.rs`.
 
@@ -15,6 +15,10 @@ pub mod page;
 pub mod chart;
 
 pub mod heat_map;
+
+pub mod contour;
+
+pub mod edges;
 
 mod ticks;
 

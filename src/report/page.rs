@@ -29,6 +29,7 @@ pub struct Page {
     title: String,
     lead: String,
     refresh: Option<u32>,
+    style: String,
     sections: Vec<(String, Html)>,
     end: Html,
 }
@@ -37,12 +38,17 @@ impl Page {
     /// A page with its title and the sentence below it.
     pub fn new(title: &str, lead: &str) -> Page {
         let (title, lead) = (title.to_string(), lead.to_string());
-        Page { title, lead, refresh: None, sections: Vec::new(), end: Html::new() }
+        Page { title, lead, refresh: None, style: String::new(), sections: Vec::new(), end: Html::new() }
     }
 
     /// Has an open page read itself again after so many seconds: while there is more to come.
     pub fn refresh_every(&mut self, seconds: u32) {
         self.refresh = Some(seconds);
+    }
+
+    /// Adds rules of style behind those that all pages have.
+    pub fn style(&mut self, css: &str) {
+        self.style.push_str(css);
     }
 
     /// Adds a section, which the list of contents names.
@@ -79,11 +85,12 @@ impl Page {
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n{refresh}<title>{title}</title>\n\
-             <link rel=\"icon\" href=\"data:,\">\n<style>\n{style}</style>\n</head>\n<body>\n\
+             <link rel=\"icon\" href=\"data:,\">\n<style>\n{style}{own}</style>\n</head>\n<body>\n\
              <header>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n\
              <nav aria-label=\"Contents\">\n<ol>\n{contents}</ol>\n</nav>\n<main>\n{body}</main>\n\
              <footer>\n<p>Made by tapegrad {version}.</p>\n</footer>\n{end}<script>\n{script}</script>\n</body>\n</html>\n",
             style = include_str!("page.css"),
+            own = self.style,
             lead = Escaped(&self.lead),
             version = env!("CARGO_PKG_VERSION"),
             end = self.end.0,
