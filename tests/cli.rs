@@ -39,7 +39,7 @@ fn help_lists_every_option_and_version_is_the_crates() {
     }
     assert!(help.lines().all(|line| line.chars().count() <= 120), "{help}");
     let (help, _) = ends_with(0, &mut edge_kernel(&["-h"]));
-    for option in ["--seed N", "--image FILE", "--data DIR", "--out FILE"] {
+    for option in ["--seed N", "--image FILE", "--data DIR", "--out FILE", "--report FILE"] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }
     let version = env!("CARGO_PKG_VERSION");

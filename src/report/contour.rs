@@ -75,7 +75,9 @@ impl Contour {
             Escaped(description),
         );
         let mut labels = String::new();
-        for level in grid.levels() {
+        let mut busy = self.busy();
+        // Highest first: where the lines lie close together, the lowest go without their values.
+        for level in grid.levels().into_iter().rev() {
             let lines = grid.lines(level);
             let mut path = String::new();
             for [(x0, y0), (x1, y1)] in &lines {
@@ -83,7 +85,8 @@ impl Contour {
             }
             let _ =
                 writeln!(svg, "<path class=\"level\" data-level=\"{0}\" d=\"{path}\"/>", digits(level, 3));
-            if let Some((x, y)) = self.place_of_label(&lines) {
+            if let Some((x, y)) = place_of_label(&lines, &busy) {
+                busy.push((x, y));
                 let _ = writeln!(
                     labels,
                     "<text class=\"halo\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
@@ -119,24 +122,16 @@ impl Contour {
         (LEFT + (RIGHT - LEFT) * part(&self.x, x), BOTTOM - (BOTTOM - TOP) * part(&self.y, y))
     }
 
-    /// The place of a line that is far from the frame, the paths and the marks: where its value can be read.
-    fn place_of_label(&self, lines: &[[(f64, f64); 2]]) -> Option<(f64, f64)> {
+    /// Where no value can stand: on paths, crosses and their names.
+    fn busy(&self) -> Vec<(f64, f64)> {
         let paths = self.paths.iter().flat_map(|(_, points)| points.iter().copied());
         let mut busy: Vec<(f64, f64)> = paths.map(|(x, y)| self.place(x, y)).collect();
         for (_, x, y) in &self.marks {
-            // The cross, and the name to the right of it.
+            // The name lies to the right of the cross.
             let (x, y) = self.place(*x, *y);
             busy.extend((0..6).map(|i| (x + 14.0 * f64::from(i), y - 6.0)));
         }
-        let room = |&(x, y): &(f64, f64)| {
-            let frame =
-                [x - LEFT - 12.0, RIGHT - 12.0 - x, y - TOP - 4.0, BOTTOM - 4.0 - y].map(|far| far * 1.5);
-            let paths = busy.iter().map(|(bx, by)| (x - bx).hypot(y - by) * 0.6);
-            // Further off than this is no better; then the rightmost place is taken, so that values stand in a row.
-            paths.chain(frame).fold(36.0, f64::min) + 0.02 * x
-        };
-        let best = lines.iter().map(|line| line[0]).max_by(|a, b| room(a).total_cmp(&room(b)))?;
-        (room(&best) > 10.0).then_some(best)
+        busy
     }
 
     fn draw_axes(&self, svg: &mut String) {
@@ -224,6 +219,18 @@ impl Contour {
             );
         }
     }
+}
+
+/// The place of a line that is far from the frame and from what is there already, where its value can be read.
+fn place_of_label(lines: &[[(f64, f64); 2]], busy: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let room = |&(x, y): &(f64, f64)| {
+        let frame = [x - LEFT - 12.0, RIGHT - 12.0 - x, y - TOP - 4.0, BOTTOM - 4.0 - y].map(|far| far * 1.5);
+        let others = busy.iter().map(|(bx, by)| (x - bx).hypot(y - by) * 0.6);
+        // Further off than this is no better; then the rightmost place is taken, so that values stand in a row.
+        others.chain(frame).fold(36.0, f64::min) + 0.02 * x
+    };
+    let best = lines.iter().map(|line| line[0]).max_by(|a, b| room(a).total_cmp(&room(b)))?;
+    (room(&best) > 16.0).then_some(best)
 }
 
 /// The function at the corners of all squares, and where they lie in the drawing.

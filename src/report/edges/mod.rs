@@ -119,7 +119,7 @@ impl Study<'_> {
                 + &heat_map(&format!("response, every row: {}", said.join(", ")), row, 7, 1.0, 20);
             moments = moments.figure(
                 &drawing,
-                &format!("after {n}: {}\nloss {}", short(kernel.weight), number((*loss).into(), 3)),
+                &format!("after {n}\n{}\nloss {}", short(kernel.weight), number((*loss).into(), 3)),
             );
         }
         let moments = moments.raw("</div>\n");

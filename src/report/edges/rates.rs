@@ -82,7 +82,7 @@ impl Runs<'_> {
     }
 
     fn all(&self) -> [(&Run, String); 5] {
-        let name = |run: &Run| digits(run.lr.into(), 4);
+        let name = |run: &Run| digits(run.lr.into(), 3);
         [
             (self.as_it_was, name(self.as_it_was)),
             (&self.below, name(&self.below)),
@@ -192,8 +192,8 @@ fn swing(runs: &Runs, surface: &Surface, steepest: &Direction<3>) -> Html {
         ("half the sum of the weights", x.0, x.1),
         ("bias", y.0, y.1),
     )
-    .path(&format!("rate {}", digits(runs.as_it_was.lr.into(), 4)), good)
-    .path(&format!("rate {}", digits(runs.above.lr.into(), 4)), bad)
+    .path(&format!("rate {}", digits(runs.as_it_was.lr.into(), 3)), good)
+    .path(&format!("rate {}", digits(runs.above.lr.into(), 3)), bad)
     .mark("minimum", 0.0, 0.0);
     let swings: Vec<f64> = runs
         .above
@@ -206,11 +206,11 @@ fn swing(runs: &Runs, surface: &Surface, steepest: &Direction<3>) -> Html {
     let said = format!(
         "At {} the steps swing across the valley: the distance along the steepest direction changed its sign in {turns} of {} steps and \
          went from {} to {}. At {} it settles.",
-        digits(runs.above.lr.into(), 4),
+        digits(runs.above.lr.into(), 3),
         swings.len() - 1,
         number(first.abs(), 3),
         number(last.abs(), 3),
-        digits(runs.as_it_was.lr.into(), 4),
+        digits(runs.as_it_was.lr.into(), 3),
     );
     let drawing = plot.svg(|sum, bias| surface.loss([sum + 1.0, sum - 1.0, bias]), &said);
     Html::new()
