@@ -30,7 +30,7 @@
 //! 1. [`tensor`]: numbers in a shape; views without copies; recycled memory
 //! 2. [`simd`], [`parallel`]: sixteen lanes on every CPU; the thread pool
 //! 3. [`gemm`]: matrix multiplication, three loops and then five
-//! 4. [`autograd`]: the tape, and backward as a loop over it
+//! 4. [`autograd`]: the tape, and backward as a loop over it; [`profile`]: where its time goes
 //! 5. [`ops`]: one op, one file, with its adjoint
 //! 6. [`nn`]: layers, nets, first values
 //! 7. [`optim`]: SGD, Adam, AdamW
@@ -68,6 +68,9 @@ pub mod parallel;
 
 // Chapter 3: matrix multiplication.
 pub mod gemm;
+
+// Where the time goes.
+pub mod profile;
 
 // Chapter 4: the tape.
 pub mod autograd;

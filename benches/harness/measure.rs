@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::case::Prepared;
-use super::peak;
+use tapegrad::profile::multiply_adds;
 
 /// Seconds that one run of a case takes, over all rounds.
 pub struct Times {
@@ -19,7 +19,7 @@ pub fn measure(cases: &mut [Prepared], rounds: usize, threads: usize) -> (Vec<Ti
     // The best of all rounds: what others do on the machine can only hide the peak.
     let mut peak: f64 = 0.0;
     for _ in 0..rounds {
-        peak = peak.max(peak::multiply_adds(threads));
+        peak = peak.max(multiply_adds(threads));
         for (i, case) in cases.iter_mut().enumerate() {
             times[i].push(time(case, repeats[i]));
         }

@@ -3,14 +3,13 @@
 //! Machines are shared and their speed drifts, so cases are not measured one after the other but in turn, round after round, and each is
 //! judged by its median. The smallest and largest time stand beside it: a wide spread says that the machine was busy.
 //!
-//! Reading order: `case.rs` (what is measured), `measure.rs` (how), `peak.rs` (what it is compared with), `table.rs`, `baseline.rs` (what
-//! an earlier run took), `options.rs`. Each bench compiles all of it and calls `main`.
+//! Reading order: `case.rs` (what is measured), `measure.rs` (how; `src/profile/peak.rs` is what it is compared with), `table.rs`,
+//! `baseline.rs` (what an earlier run took), `options.rs`. Each bench compiles all of it and calls `main`.
 
 mod baseline;
 mod case;
 mod measure;
 mod options;
-mod peak;
 mod table;
 
 use std::io::{self, ErrorKind, Write};

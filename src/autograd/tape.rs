@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::param::ParamId;
 use super::{Gradients, Param, Var};
-use crate::Tensor;
 use crate::simd::slices::{self, AddScaled};
+use crate::{Tensor, profile};
 
 /// The number of a node on its tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +172,8 @@ impl Tape {
         value: Tensor,
         backward: impl FnOnce(Tensor, &mut Adjoints) + 'static,
     ) -> Var<'t> {
+        let facts = inputs.iter().map(|input| (input.shape(), input.wants_grad()));
+        let profiled = profile::forward(op, self.training, facts, value.shape());
         let mut wants_grad = false;
         for input in inputs {
             assert!(
@@ -184,13 +186,15 @@ impl Tape {
             let shapes: Vec<_> = inputs.iter().map(Var::shape).collect();
             assert_finite(op, "made", &value, &format!("from inputs {shapes:?}"));
         }
-        let backward: Option<Backward> = if wants_grad { Some(Box::new(backward)) } else { None };
+        let backward: Option<Backward> =
+            if wants_grad { Some(profile::timed(profiled, Box::new(backward))) } else { None };
         self.push(Node { op, value, wants_grad, backward })
     }
 
     #[track_caller]
     fn push(&self, node: Node) -> Var<'_> {
         assert!(!self.spent.get(), "{}: this tape has run backward and is spent; make a new one", node.op);
+        profile::mark(profile::REST);
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
         Var::new(self, NodeId(nodes.len() - 1))

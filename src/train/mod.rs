@@ -19,6 +19,8 @@
 //! From the second step on no tensor memory is allocated: batches, values and gradients take what the step before gave
 //! back.
 //!
+//! The [marks](mark) tell a [profile](crate::profile), where there is one, what is done between ops.
+//!
 //! What this is not: a place for printing. Progress is handed to a closure. Next to read: `save/mod.rs`.
 
 mod events;
@@ -29,6 +31,7 @@ use std::time::Instant;
 use crate::data::{Batch, Batches, FashionMnist, Images};
 use crate::nn::Module;
 use crate::optim::Optimizer;
+use crate::profile::mark;
 use crate::{Tape, Tensor, Var};
 
 pub use events::{Epoch, Moment, Outcome, Position, Progress, Score, Step, Training};
@@ -131,6 +134,7 @@ pub fn train_from(
             gradients: None,
             test_logits: Some(&outputs),
         });
+        mark("report");
     }
     Outcome::Finished
 }
@@ -172,8 +176,10 @@ fn finish_steps(
             return Err(Outcome::Diverged { epoch, step: i + 1, loss: value });
         }
         let score = Score { correct: count_correct(&logits.value(), &labels), total: batch.len() };
+        mark("count correct");
         let gradients = loss.backward();
         optimizer.step(net, &gradients);
+        mark("optimiser");
 
         position.step = i + 1;
         position.loss_sum += f64::from(value) * batch.len() as f64;
@@ -198,6 +204,7 @@ fn finish_steps(
             gradients: Some(&gradients),
             test_logits: None,
         });
+        mark("report");
     }
     Ok(())
 }
@@ -253,6 +260,7 @@ fn evaluate_until(
         score.correct += count_correct(&logits, &labels);
         score.total += batch.len();
         outputs.extend_from_slice(logits.contiguous().data());
+        mark("count correct");
     }
     Some(score)
 }
@@ -268,7 +276,9 @@ fn predict<'t>(
 ) -> Var<'t> {
     labels.clear();
     labels.extend(batch.labels().map(usize::from));
-    let logits = net.forward(tape.input(&batch.pixels()));
+    let pixels = batch.pixels();
+    mark("load images");
+    let logits = net.forward(tape.input(&pixels));
     let shape = logits.shape();
     assert!(
         shape.len() == 2 && shape[0] == batch.len(),

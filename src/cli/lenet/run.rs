@@ -13,6 +13,7 @@ use super::{net_name, new_net};
 use crate::data::{DatasetName, FashionMnist};
 use crate::nn::Module;
 use crate::optim::{Adam, Optimizer};
+use crate::profile::{Peak, Profile};
 use crate::report::lenet::{History, State};
 use crate::save::checkpoint::{Checkpoint, Checkpoints};
 use crate::save::log::{Line, Log, Probe};
@@ -59,6 +60,7 @@ pub(super) fn run(
     let mut failure: Result<(), Stop> = Ok(());
     let (mut last, mut test) = (position, None);
     let stop = interrupt::flag();
+    let profile = plan.profile.then(|| (Peak::measure(), Profile::start()));
     let outcome = train_from(&mut *net, &mut optimizer, &data, training, position, stop, |moment| {
         last = moment.position;
         let kept = keeper.moment(&moment).map_err(Stop::from);
@@ -81,6 +83,9 @@ pub(super) fn run(
     });
     bar.clear();
     failure?;
+    if let Some((peak, profile)) = profile {
+        say(&profile.table(&peak))?;
+    }
     match outcome {
         Outcome::Finished => {
             keeper.finish(&*net, &State::Finished)?;

@@ -44,6 +44,7 @@ pub(super) const COMMAND: Command = Command {
         Opt { name: "--resume", value: "DIR", help: "go on from the newest checkpoint there" },
         THREADS,
         DATA,
+        Opt { name: "--profile", value: "", help: "print, at the end, where the time went: op by op" },
         Opt { name: "--quiet", value: "", help: "print the lines of the epochs only" },
     ],
     notes: "Each epoch prints its mean training loss, the accuracy on the training images as they were seen, the accuracy on\n\
@@ -65,6 +66,7 @@ pub(super) struct Plan {
     pub save: Option<PathBuf>,
     pub log: Option<PathBuf>,
     pub report: Option<PathBuf>,
+    pub profile: bool,
     pub quiet: bool,
 }
 
@@ -107,6 +109,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         save: args.path("--save"),
         log: args.path("--log"),
         report: args.path("--report"),
+        profile: args.flag("--profile"),
         quiet: args.flag("--quiet"),
     };
     super::run::run(&plan, checkpoints, newest)
