@@ -6,9 +6,9 @@ use tapegrad::{Param, Tape, Tensor, Var, gradcheck};
 /// x³ with a gradient that says `factor` x²; 3 is right.
 fn cube<'t>(x: Var<'t>, factor: f32) -> Var<'t> {
     let (id, value) = (x.id(), x.value());
-    let kept = value.clone();
-    x.tape().record("cube", &[x], &(&value * &value) * &value, move |dy, adjoints| {
-        adjoints.add(id, || &(&(&kept * &kept) * factor) * &dy);
+    let y = &(&value * &value) * &value;
+    x.tape().record("cube", &[x], y, value, move |value, dy, adjoints| {
+        adjoints.add(id, || &(&(&value * &value) * factor) * &dy);
     })
 }
 

@@ -184,7 +184,7 @@ fn agree_with_pytorch() {
 /// A number whose gradient for `y` is `dy`.
 fn with_gradient(y: Var<'_>, dy: Tensor) -> Var<'_> {
     let id = y.id();
-    y.tape().record("given", &[y], Tensor::scalar(0.0), move |_, adjoints| adjoints.add(id, || dy))
+    y.tape().record("given", &[y], Tensor::scalar(0.0), dy, move |dy, _, adjoints| adjoints.add(id, || dy))
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn run(inputs: &[Tensor], op: &impl for<'t> Fn(&[Var<'t>]) -> Var<'t>, dy: &Tens
     let vars: Vec<Var> = inputs.iter().map(|input| tape.variable(input)).collect();
     let y = op(&vars);
     let (value, id, dy) = (y.value(), y.id(), dy.clone());
-    let loss = tape.record("given gradient", &[y], Tensor::scalar(0.0), move |_, adjoints| {
+    let loss = tape.record("given gradient", &[y], Tensor::scalar(0.0), dy, move |dy, _, adjoints| {
         adjoints.add(id, || dy);
     });
     let grads = loss.backward();

@@ -14,12 +14,15 @@
 //! assert_eq!(grads[x].to_vec(), [2.0, 4.0, 6.0]);
 //! ```
 //!
-//! Reading order: `tape.rs` (the arena), `var.rs` (the handle), `param.rs` (what outlives tapes), `gradients.rs` (what
-//! backward gives back), `check.rs` (gradients held against differences).
+//! Reading order: `tape.rs` (the arena), `record.rs` (what a tape remembers of its nodes), `var.rs` (the handle), `param.rs` (what
+//! outlives tapes), `gradients.rs` (what backward gives back), `check.rs` (gradients held against differences), `draw/` (the tape as
+//! a picture).
 
 mod check;
+pub mod draw;
 mod gradients;
 mod param;
+mod record;
 mod tape;
 mod var;
 
@@ -27,5 +30,6 @@ pub use check::{Mismatch, gradcheck};
 pub use gradients::Gradients;
 pub use param::Param;
 pub(crate) use param::ParamId;
+pub use record::{Keep, Kept, Memory, Role};
 pub use tape::{Adjoints, NodeId, Tape};
 pub use var::Var;

@@ -1,6 +1,6 @@
 //! The tape: an arena of nodes in the order in which they were made.
 //!
-//! A node keeps its value, and a closure whose captures are what its backward needs, nothing else: a product captures its
+//! A node keeps its value, and a closure with what its backward needs, nothing else (`record.rs` measures it): a product captures its
 //! factors, a sum only a shape. An op that no parameter or variable reaches keeps no closure, and on an inference tape no
 //! op does. `backward` takes the nodes from the end, so saved tensors go back to the free list as soon as they have been
 //! used, and then the tape is spent: what is wanted of it (a loss, predictions) is read before.
@@ -17,6 +17,7 @@ use std::mem::take;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::param::ParamId;
+use super::record::{Keep, Kept, Records, Role};
 use super::{Gradients, Param, Var};
 use crate::simd::slices::{self, AddScaled};
 use crate::{Tensor, profile};
@@ -31,6 +32,7 @@ type Backward = Box<dyn FnOnce(Tensor, &mut Adjoints)>;
 #[derive(Default)]
 struct Lists {
     nodes: Vec<Node>,
+    records: Records,
     params: HashMap<ParamId, NodeId>,
     slots: Vec<Option<Tensor>>,
 }
@@ -64,7 +66,9 @@ pub struct Tape {
     pub(super) number: u64,
     training: bool,
     detect_anomaly: bool,
+    pub(super) is_watched: bool,
     pub(super) nodes: RefCell<Vec<Node>>,
+    pub(super) records: RefCell<Records>,
     params: RefCell<HashMap<ParamId, NodeId>>,
     pub(super) spent: Cell<bool>,
 }
@@ -82,12 +86,15 @@ impl Tape {
 
     fn new(training: bool) -> Tape {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (nodes, params) = spare(|lists| (take(&mut lists.nodes), take(&mut lists.params)));
+        let (nodes, records, params) =
+            spare(|lists| (take(&mut lists.nodes), take(&mut lists.records), take(&mut lists.params)));
         Tape {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             training,
             detect_anomaly: false,
+            is_watched: false,
             nodes: RefCell::new(nodes),
+            records: RefCell::new(records),
             params: RefCell::new(params),
             spent: Cell::new(false),
         }
@@ -103,6 +110,13 @@ impl Tape {
     /// ```
     pub fn detect_anomaly(mut self) -> Tape {
         self.detect_anomaly = true;
+        self
+    }
+
+    /// This tape with the norm of every gradient noted as backward passes, for its picture ([`Tape::draw`]). Off by default: the
+    /// norms cost a pass over all gradients.
+    pub fn watched(mut self) -> Tape {
+        self.is_watched = true;
         self
     }
 
@@ -124,13 +138,13 @@ impl Tape {
     /// Puts a constant on the tape: data, which gets no gradient.
     #[track_caller]
     pub fn input(&self, value: &Tensor) -> Var<'_> {
-        self.push(Node { op: "input", value: value.clone(), wants_grad: false, backward: None })
+        self.leaf("input", Role::Input, None, value, false)
     }
 
     /// Puts a value on the tape whose gradient is wanted: `grads[x]`.
     #[track_caller]
     pub fn variable(&self, value: &Tensor) -> Var<'_> {
-        self.push(Node { op: "variable", value: value.clone(), wants_grad: self.training, backward: None })
+        self.leaf("variable", Role::Variable, None, value, self.training)
     }
 
     /// Puts a parameter on the tape: `grads[&param]`. A parameter that is used twice is one node, whose gradient is the sum
@@ -140,37 +154,52 @@ impl Tape {
         if let Some(&id) = self.params.borrow().get(&param.id()) {
             return Var::new(self, id);
         }
-        let value = param.value().clone();
         let wants_grad = self.training && param.requires_grad();
-        let var = self.push(Node { op: "param", value, wants_grad, backward: None });
+        let var = self.leaf("param", Role::Param, Some(param.id()), param.value(), wants_grad);
         self.params.borrow_mut().insert(param.id(), var.id());
         var
     }
 
-    /// Adds an op of one's own: its inputs, its value, and a closure that is given the gradient of the output `dy` and adds
-    /// the gradients of the inputs. The closure is dropped at once where no input wants a gradient.
+    /// Adds an op of one's own: its inputs, its value, what it keeps, and a closure that is given what was kept and the gradient of
+    /// the output `dy`, and adds the gradients of the inputs. Where no input wants a gradient, what is kept is dropped at once.
+    ///
+    /// The closure captures numbers, shapes and node numbers only; whatever owns memory is no `Copy` and belongs to what is kept,
+    /// so that the tape can say how much that is ([`Tape::draw`]).
     ///
     /// ```
     /// use tapegrad::{Tape, Tensor, Var};
     /// /// x³, whose derivative is 3x².
     /// fn cube<'t>(x: Var<'t>) -> Var<'t> {
-    ///     let value = x.value();
-    ///     let (id, kept) = (x.id(), value.clone());
-    ///     x.tape().record("cube", &[x], &(&value * &value) * &value, move |dy, adjoints| {
-    ///         adjoints.add(id, || &(&(&kept * &kept) * 3.0) * &dy);
+    ///     let (id, value) = (x.id(), x.value());
+    ///     let y = &(&value * &value) * &value;
+    ///     x.tape().record("cube", &[x], y, value, move |value, dy, adjoints| {
+    ///         adjoints.add(id, || &(&(&value * &value) * 3.0) * &dy);
     ///     })
     /// }
     /// let tape = Tape::training();
     /// let x = tape.variable(&Tensor::scalar(2.0));
     /// assert_eq!(cube(x).backward()[x].item(), 12.0);
     /// ```
+    ///
+    /// One that keeps something in silence is not compiled:
+    ///
+    /// ```compile_fail
+    /// # use tapegrad::{Tape, Tensor, Var};
+    /// fn double<'t>(x: Var<'t>) -> Var<'t> {
+    ///     let (id, two) = (x.id(), Tensor::scalar(2.0));
+    ///     x.tape().record("double", &[x], x.value() * &two, (), move |(), dy, adjoints| {
+    ///         adjoints.add(id, || dy * &two); // captures a tensor
+    ///     })
+    /// }
+    /// ```
     #[track_caller]
-    pub fn record<'t>(
+    pub fn record<'t, K: Keep>(
         &'t self,
         op: &'static str,
         inputs: &[Var<'t>],
         value: Tensor,
-        backward: impl FnOnce(Tensor, &mut Adjoints) + 'static,
+        kept: K,
+        backward: impl FnOnce(K, Tensor, &mut Adjoints) + Copy + 'static,
     ) -> Var<'t> {
         let facts = inputs.iter().map(|input| (input.shape(), input.wants_grad()));
         let profiled = profile::forward(op, self.training, facts, value.shape());
@@ -186,14 +215,41 @@ impl Tape {
             let shapes: Vec<_> = inputs.iter().map(Var::shape).collect();
             assert_finite(op, "made", &value, &format!("from inputs {shapes:?}"));
         }
-        let backward: Option<Backward> =
-            if wants_grad { Some(profile::timed(profiled, Box::new(backward))) } else { None };
-        self.push(Node { op, value, wants_grad, backward })
+        self.assert_unspent(op);
+        let mut records = self.records.borrow_mut();
+        let mut measured = Kept::default();
+        let mut closure: Option<Backward> = None;
+        if wants_grad {
+            let nodes = self.nodes.borrow();
+            measured = records.measure(&kept, inputs.iter().map(|input| &nodes[input.id().0].value), &value);
+            let run: Backward = Box::new(move |dy, adjoints| backward(kept, dy, adjoints));
+            closure = Some(profile::timed(profiled, run));
+        }
+        records.op(op, value.shape(), wants_grad, inputs.iter().map(|input| input.id().0), measured);
+        self.push(Node { op, value, wants_grad, backward: closure })
+    }
+
+    /// Puts a node on the tape that is not computed.
+    #[track_caller]
+    fn leaf(
+        &self,
+        op: &'static str,
+        role: Role,
+        param: Option<ParamId>,
+        value: &Tensor,
+        wants_grad: bool,
+    ) -> Var<'_> {
+        self.assert_unspent(op);
+        self.records.borrow_mut().leaf(op, role, param, value.shape(), wants_grad);
+        self.push(Node { op, value: value.clone(), wants_grad, backward: None })
     }
 
     #[track_caller]
+    fn assert_unspent(&self, op: &str) {
+        assert!(!self.spent.get(), "{op}: this tape has run backward and is spent; make a new one");
+    }
+
     fn push(&self, node: Node) -> Var<'_> {
-        assert!(!self.spent.get(), "{}: this tape has run backward and is spent; make a new one", node.op);
         profile::mark(profile::REST);
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(node);
@@ -224,8 +280,17 @@ impl Tape {
             if self.detect_anomaly {
                 assert_finite(op, "got as its gradient", &dy, "in backward");
             }
+            if self.is_watched {
+                self.records.borrow_mut().note_gradient(adjoints.nodes.len(), &dy);
+            }
             adjoints.op = op;
             backward(dy, &mut adjoints);
+        }
+        if self.is_watched {
+            // Those of the leaves are complete only now.
+            for (node, gradient) in adjoints.slots.iter().enumerate() {
+                gradient.iter().for_each(|gradient| self.records.borrow_mut().note_gradient(node, gradient));
+            }
         }
         self.nodes.replace(adjoints.nodes);
         Gradients::new(self, adjoints.slots, self.params.take())
@@ -235,10 +300,13 @@ impl Tape {
 impl Drop for Tape {
     fn drop(&mut self) {
         let (mut nodes, mut params) = (self.nodes.take(), self.params.take());
+        let mut records = self.records.take();
         nodes.clear();
+        records.clear();
         params.clear();
         spare(|lists| {
             lists.nodes = nodes;
+            lists.records = records;
             if !self.spent.get() {
                 lists.params = params; // otherwise the gradients have them
             }

@@ -124,5 +124,7 @@ impl<'t> Var<'t> {
 #[track_caller]
 fn record<'t>(x: Var<'t>, op: &'static str, y: Tensor, backward: impl Zip + 'static) -> Var<'t> {
     let (id, kept) = (x.id(), y.clone());
-    x.tape().record(op, &[x], y, move |dy, adjoints| adjoints.add(id, || zip(op, backward, dy, &kept)))
+    x.tape().record(op, &[x], y, kept, move |kept, dy, adjoints| {
+        adjoints.add(id, || zip(op, backward, dy, &kept))
+    })
 }

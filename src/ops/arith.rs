@@ -114,7 +114,7 @@ impl<'t> Add for Var<'t> {
     fn add(self, other: Var<'t>) -> Var<'t> {
         let y = self.value() + other.value();
         let (a, a_shape, b, b_shape) = (self.id(), self.shape(), other.id(), other.shape());
-        self.tape().record("add", &[self, other], y, move |dy, adjoints| {
+        self.tape().record("add", &[self, other], y, (), move |(), dy, adjoints| {
             adjoints.add(a, || sum_to(dy.clone(), &a_shape));
             adjoints.add(b, || sum_to(dy, &b_shape));
         })
@@ -127,7 +127,7 @@ impl<'t> Sub for Var<'t> {
     fn sub(self, other: Var<'t>) -> Var<'t> {
         let y = self.value() - other.value();
         let (a, a_shape, b, b_shape) = (self.id(), self.shape(), other.id(), other.shape());
-        self.tape().record("sub", &[self, other], y, move |dy, adjoints| {
+        self.tape().record("sub", &[self, other], y, (), move |(), dy, adjoints| {
             adjoints.add(a, || sum_to(dy.clone(), &a_shape));
             adjoints.add(b, || -sum_to(dy, &b_shape));
         })
@@ -143,14 +143,20 @@ impl<'t> Mul for Var<'t> {
         // Each factor is kept for the gradient of the other one.
         let a_kept = other.wants_grad().then(|| self.value());
         let b_kept = self.wants_grad().then(|| other.value());
-        self.tape().record("mul", &[self, other], y, move |dy, adjoints| {
-            if let Some(b_value) = b_kept {
-                adjoints.add(a, || sum_to(&dy * b_value, &a_shape));
-            }
-            if let Some(a_value) = a_kept {
-                adjoints.add(b, || sum_to(dy * a_value, &b_shape));
-            }
-        })
+        self.tape().record(
+            "mul",
+            &[self, other],
+            y,
+            (a_kept, b_kept),
+            move |(a_kept, b_kept), dy, adjoints| {
+                if let Some(b_value) = b_kept {
+                    adjoints.add(a, || sum_to(&dy * b_value, &a_shape));
+                }
+                if let Some(a_value) = a_kept {
+                    adjoints.add(b, || sum_to(dy * a_value, &b_shape));
+                }
+            },
+        )
     }
 }
 
@@ -161,13 +167,19 @@ impl<'t> Div for Var<'t> {
         let (b_value, y) = (other.value(), self.value() / other.value());
         let (a, a_shape, b, b_shape) = (self.id(), self.shape(), other.id(), other.shape());
         let y_kept = other.wants_grad().then(|| y.clone());
-        self.tape().record("div", &[self, other], y, move |dy, adjoints| {
-            let da = dy / b_value;
-            adjoints.add(a, || sum_to(da.clone(), &a_shape));
-            if let Some(y) = y_kept {
-                adjoints.add(b, || -sum_to(product(da, y), &b_shape));
-            }
-        })
+        self.tape().record(
+            "div",
+            &[self, other],
+            y,
+            (b_value, y_kept),
+            move |(b_value, y_kept), dy, adjoints| {
+                let da = dy / b_value;
+                adjoints.add(a, || sum_to(da.clone(), &a_shape));
+                if let Some(y) = y_kept {
+                    adjoints.add(b, || -sum_to(product(da, y), &b_shape));
+                }
+            },
+        )
     }
 }
 
@@ -181,7 +193,7 @@ impl<'t> Neg for Var<'t> {
     #[track_caller]
     fn neg(self) -> Var<'t> {
         let x = self.id();
-        self.tape().record("neg", &[self], -self.value(), move |dy, adjoints| adjoints.add(x, || -dy))
+        self.tape().record("neg", &[self], -self.value(), (), move |(), dy, adjoints| adjoints.add(x, || -dy))
     }
 }
 
@@ -193,8 +205,9 @@ macro_rules! number_operator {
             #[track_caller]
             fn $method(self, $c: f32) -> Var<'t> {
                 let ($x, id) = (self.value(), self.id());
-                self.tape()
-                    .record(stringify!($method), &[self], $y, move |$dy, adjoints| adjoints.add(id, || $dx))
+                self.tape().record(stringify!($method), &[self], $y, (), move |(), $dy, adjoints| {
+                    adjoints.add(id, || $dx)
+                })
             }
         }
     };
@@ -218,7 +231,7 @@ impl<'t> Sub<Var<'t>> for f32 {
     #[track_caller]
     fn sub(self, x: Var<'t>) -> Var<'t> {
         let id = x.id();
-        x.tape().record("sub", &[x], self - x.value(), move |dy, adjoints| adjoints.add(id, || -dy))
+        x.tape().record("sub", &[x], self - x.value(), (), move |(), dy, adjoints| adjoints.add(id, || -dy))
     }
 }
 
@@ -236,9 +249,9 @@ impl<'t> Div<Var<'t>> for f32 {
     fn div(self, x: Var<'t>) -> Var<'t> {
         let (id, value) = (x.id(), x.value());
         let y = self / &value;
-        let kept = y.clone();
-        x.tape().record("div", &[x], y, move |dy, adjoints| {
-            adjoints.add(id, || -product(dy / value, kept));
+        let kept = (value, y.clone());
+        x.tape().record("div", &[x], y, kept, move |(value, y), dy, adjoints| {
+            adjoints.add(id, || -product(dy / value, y));
         })
     }
 }

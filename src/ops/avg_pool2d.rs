@@ -18,6 +18,7 @@
 //! What this is not: `mean` along an axis. Next: `batch_norm/mod.rs`.
 
 use super::window::{Axis, Pair, Span, Window};
+use crate::autograd::{Keep, Memory};
 use crate::parallel::{self, Chunks, Scratch};
 use crate::simd::slices::CHUNK;
 use crate::{Shape, Tensor, Var};
@@ -98,7 +99,7 @@ impl<'t> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
         let planes = Planes::new(&shape, options.into());
         let y = avg_pool2d_forward(&self.value(), &planes);
-        self.tape().record("avg_pool2d", &[self], y, move |dy, adjoints| {
+        self.tape().record("avg_pool2d", &[self], y, planes, move |planes, dy, adjoints| {
             adjoints.add(x, || avg_pool2d_backward(&dy, shape, &planes));
         })
     }
@@ -113,6 +114,7 @@ impl Tensor {
 }
 
 /// The windows of one row or of one column of windows: the real places, and how many count.
+#[derive(Clone, Copy)]
 struct Windows {
     span: Span,
     count: usize,
@@ -128,6 +130,13 @@ struct Planes {
     columns: Vec<Windows>,
     /// Planes per part of parallel work.
     per_chunk: usize,
+}
+
+impl Keep for Planes {
+    fn memory(&self, show: &mut dyn FnMut(Memory)) {
+        self.rows.memory(show);
+        self.columns.memory(show);
+    }
 }
 
 impl Planes {

@@ -50,10 +50,18 @@ impl<'t> Var<'t> {
         check(&x, labels);
         let (loss, probabilities) = cross_entropy_forward(&x, labels);
         let labels = labels.to_vec();
-        self.tape().record("cross_entropy", &[self], loss, move |dy, adjoints| {
-            // The gradient lies in memory as the logits do.
-            adjoints.add(id, || cross_entropy_backward(dy.item(), probabilities, &labels).in_order_of(&x));
-        })
+        let kept = (x, probabilities, labels);
+        self.tape().record(
+            "cross_entropy",
+            &[self],
+            loss,
+            kept,
+            move |(x, probabilities, labels), dy, adjoints| {
+                // The gradient lies in memory as the logits do.
+                adjoints
+                    .add(id, || cross_entropy_backward(dy.item(), probabilities, &labels).in_order_of(&x));
+            },
+        )
     }
 }
 

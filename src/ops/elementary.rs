@@ -217,7 +217,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn pow(self, exponent: f32) -> Var<'t> {
         let (id, x) = (self.id(), self.value());
-        self.tape().record("pow", &[self], x.pow(exponent), move |dy, adjoints| {
+        self.tape().record("pow", &[self], x.pow(exponent), x, move |x, dy, adjoints| {
             adjoints.add(id, || pow_backward(dy, x, exponent));
         })
     }
@@ -233,5 +233,7 @@ fn record<'t>(
     backward: impl Zip + 'static,
 ) -> Var<'t> {
     let id = x.id();
-    x.tape().record(op, &[x], y, move |dy, adjoints| adjoints.add(id, || zip(op, backward, dy, &kept)))
+    x.tape().record(op, &[x], y, kept, move |kept, dy, adjoints| {
+        adjoints.add(id, || zip(op, backward, dy, &kept))
+    })
 }

@@ -22,7 +22,7 @@ use std::ops::RangeBounds;
 use super::broadcast::sum_to;
 use crate::parallel::{self, Chunks};
 use crate::simd::slices::CHUNK;
-use crate::tensor::range_ends;
+use crate::tensor::{MAX_RANK, range_ends};
 use crate::{Shape, Tensor, Var};
 
 impl<'t> Var<'t> {
@@ -32,10 +32,11 @@ impl<'t> Var<'t> {
         self,
         op: &'static str,
         view: Tensor,
-        adjoint: impl FnOnce(Tensor, Shape) -> Tensor + 'static,
+        adjoint: impl FnOnce(Tensor, Shape) -> Tensor + Copy + 'static,
     ) -> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
-        self.tape().record(op, &[self], view, move |dy, adjoints| adjoints.add(x, || adjoint(dy, shape)))
+        self.tape()
+            .record(op, &[self], view, (), move |(), dy, adjoints| adjoints.add(x, || adjoint(dy, shape)))
     }
 
     /// The same elements in another shape; see [`Tensor::reshape`].
@@ -91,11 +92,11 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn permute(self, order: &[usize]) -> Var<'t> {
         let view = self.value().permute(order);
-        let mut back = vec![0; order.len()];
+        let mut back = [0; MAX_RANK];
         for (to, &from) in order.iter().enumerate() {
             back[from] = to;
         }
-        self.record_view("permute", view, move |dy, _| dy.permute(&back))
+        self.record_view("permute", view, move |dy, _| dy.permute(&back[..dy.rank()]))
     }
 
     /// `length` entries of one axis, from `start` on.
@@ -153,7 +154,7 @@ impl<'t> Var<'t> {
         let joined = Tensor::cat(&values.iter().collect::<Vec<_>>(), axis);
         let at = joined.shape().axis("cat", axis);
         let pieces: Vec<_> = vars.iter().map(|var| (var.id(), var.shape()[at])).collect();
-        vars[0].tape().record("cat", vars, joined, move |dy, adjoints| {
+        vars[0].tape().record("cat", vars, joined, pieces, move |pieces, dy, adjoints| {
             let mut start = 0;
             for (id, length) in pieces {
                 adjoints.add(id, || dy.narrow(at as isize, start, length));
@@ -168,7 +169,7 @@ impl<'t> Var<'t> {
         let values = values(vars);
         let joined = Tensor::stack(&values.iter().collect::<Vec<_>>(), axis);
         let ids: Vec<_> = vars.iter().map(Var::id).collect();
-        vars[0].tape().record("stack", vars, joined, move |dy, adjoints| {
+        vars[0].tape().record("stack", vars, joined, ids, move |ids, dy, adjoints| {
             for (i, id) in ids.into_iter().enumerate() {
                 adjoints.add(id, || dy.select(axis, i));
             }

@@ -118,7 +118,7 @@ impl<'t> Var<'t> {
         let (a, b) = (self.value(), other.value());
         let (left, right) = (self.id(), other.id());
         let y = matmul_forward(&a, &b);
-        self.tape().record("matmul", &[self, other], y, move |dy, adjoints| {
+        self.tape().record("matmul", &[self, other], y, (a, b), move |(a, b), dy, adjoints| {
             adjoints.add(left, || sum_to(dy.matmul(&b.t()), &a.shape()));
             adjoints.add(right, || sum_to(a.t().matmul(&dy), &b.shape()));
         })
@@ -161,7 +161,7 @@ impl<'t> Var<'t> {
         let inputs = [self, weight, bias.unwrap_or(weight)];
         let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
-        self.tape().record("linear", inputs, y, move |dy, adjoints| {
+        self.tape().record("linear", inputs, y, (x, w), move |(x, w), dy, adjoints| {
             adjoints.add(x_id, || if by_columns { w.t().matmul(&dy.t()).t() } else { dy.matmul(&w) });
             adjoints.add(w_id, || dy.t().matmul(&x));
             if let Some(bias) = bias_id {

@@ -63,11 +63,11 @@ impl<'t> Var<'t> {
     /// The largest element; see [`Tensor::max`].
     #[track_caller]
     pub fn max(self) -> Var<'t> {
-        let (id, x, y) = (self.id(), self.value(), self.value().max());
-        let kept = y.clone();
-        self.tape().record("max", &[self], y, move |dy, adjoints| {
+        let (id, y) = (self.id(), self.value().max());
+        let kept = (self.value(), y.clone());
+        self.tape().record("max", &[self], y, kept, move |(x, y), dy, adjoints| {
             adjoints.add(id, || {
-                let is_maximum = zip("max", SameNumber, x, &kept);
+                let is_maximum = zip("max", SameNumber, x, &y);
                 let count = is_maximum.sum();
                 is_maximum * (dy / count)
             });
@@ -79,7 +79,7 @@ impl<'t> Var<'t> {
     pub fn max_axis(self, axis: isize, keepdim: bool) -> Var<'t> {
         let (id, shape) = (self.id(), self.shape());
         let (y, indices) = max_axis_forward("max_axis", &self.value(), axis, keepdim);
-        self.tape().record("max_axis", &[self], y, move |dy, adjoints| {
+        self.tape().record("max_axis", &[self], y, indices, move |indices, dy, adjoints| {
             adjoints.add(id, || max_axis_backward(&dy, &shape, shape.axis("max_axis", axis), &indices));
         })
     }

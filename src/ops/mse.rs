@@ -45,7 +45,7 @@ impl<'t> Var<'t> {
     pub fn mse_loss(self, target: Var<'t>) -> Var<'t> {
         let (a, b) = (self.id(), target.id());
         let (loss, difference) = mse_forward(&self.value(), &target.value());
-        self.tape().record("mse_loss", &[self, target], loss, move |dy, adjoints| {
+        self.tape().record("mse_loss", &[self, target], loss, difference, move |difference, dy, adjoints| {
             let scale = 2.0 * dy.item() / difference.numel() as f32;
             let da = difference * scale;
             adjoints.add(a, || da.clone());

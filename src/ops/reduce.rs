@@ -83,7 +83,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn sum(self) -> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
-        self.tape().record("sum", &[self], self.value().sum(), move |dy, adjoints| {
+        self.tape().record("sum", &[self], self.value().sum(), (), move |(), dy, adjoints| {
             adjoints.add(x, || dy.expand(shape));
         })
     }
@@ -93,7 +93,8 @@ impl<'t> Var<'t> {
     pub fn sum_axes(self, axes: &[isize], keepdim: bool) -> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
         let kept = kept_shape(&shape, &reduced(&shape, "sum", axes));
-        self.tape().record("sum", &[self], self.value().sum_axes(axes, keepdim), move |dy, adjoints| {
+        let y = self.value().sum_axes(axes, keepdim);
+        self.tape().record("sum", &[self], y, (), move |(), dy, adjoints| {
             adjoints.add(x, || dy.reshape(kept).expand(shape));
         })
     }
@@ -104,7 +105,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn mean(self) -> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
-        self.tape().record("mean", &[self], self.value().mean(), move |dy, adjoints| {
+        self.tape().record("mean", &[self], self.value().mean(), (), move |(), dy, adjoints| {
             adjoints.add(x, || (dy / shape.numel() as f32).expand(shape));
         })
     }
@@ -115,7 +116,8 @@ impl<'t> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
         let reduced = reduced(&shape, "mean", axes);
         let (kept, n) = (kept_shape(&shape, &reduced), count(&shape, &reduced));
-        self.tape().record("mean", &[self], self.value().mean_axes(axes, keepdim), move |dy, adjoints| {
+        let y = self.value().mean_axes(axes, keepdim);
+        self.tape().record("mean", &[self], y, (), move |(), dy, adjoints| {
             adjoints.add(x, || (dy / n).reshape(kept).expand(shape));
         })
     }
@@ -137,8 +139,8 @@ impl<'t> Var<'t> {
     /// Keeps x and y. `kept` is the shape of `y` with its axes still there.
     #[track_caller]
     fn record_norm(self, y: Tensor, kept: Shape) -> Var<'t> {
-        let (x, x_value, y_value) = (self.id(), self.value(), y.clone());
-        self.tape().record("norm", &[self], y, move |dy, adjoints| {
+        let (x, values) = (self.id(), (self.value(), y.clone()));
+        self.tape().record("norm", &[self], y, values, move |(x_value, y_value), dy, adjoints| {
             adjoints.add(x, || {
                 let scale = zip("norm", OverNonZero, dy, &y_value);
                 &x_value * scale.reshape(kept)

@@ -62,10 +62,10 @@ fn record<'t>(
     op: &'static str,
     axis: isize,
     y: Tensor,
-    backward: impl Line + 'static,
+    backward: impl Line + Copy + 'static,
 ) -> Var<'t> {
     let (id, kept) = (x.id(), y.clone());
-    x.tape().record(op, &[x], y, move |dy, adjoints| {
+    x.tape().record(op, &[x], y, kept, move |kept, dy, adjoints| {
         adjoints.add(id, || {
             let dy = dy.transpose(axis, -1).contiguous();
             along(&kept, op, axis, |y| on_lines(&backward, y, Some(&dy)))
@@ -185,6 +185,7 @@ impl Line for LogSoftmax {
 }
 
 /// The backward lines are given the output where the forward ones are given the input.
+#[derive(Clone, Copy)]
 struct SoftmaxBackward;
 
 impl Line for SoftmaxBackward {
@@ -201,6 +202,7 @@ impl Line for SoftmaxBackward {
     }
 }
 
+#[derive(Clone, Copy)]
 struct LogSoftmaxBackward;
 
 impl Line for LogSoftmaxBackward {

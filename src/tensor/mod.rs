@@ -129,6 +129,11 @@ impl Tensor {
         self.buffer.is_unique()
     }
 
+    /// The whole buffer, which tensors that share memory have in common.
+    pub(crate) fn block(&self) -> &[f32] {
+        &self.buffer
+    }
+
     /// The buffer from this tensor's first element on: what [`strides`](Tensor::strides) count from.
     pub fn storage(&self) -> &[f32] {
         // The offset of an empty view may lie behind the end.

@@ -257,8 +257,9 @@ fn ops_of_ones_own() {
                 let tape = Tape::training();
                 let x = tape.variable(&Tensor::ones([2]));
                 let id = x.id();
-                let y = tape
-                    .record("own", &[x], Tensor::ones([2]), move |_, to| to.add(id, || Tensor::ones([1])));
+                let y = tape.record("own", &[x], Tensor::ones([2]), (), move |(), _, to| {
+                    to.add(id, || Tensor::ones([1]))
+                });
                 y.sum().backward();
             },
             "own: an input of shape [2] needs a gradient of that shape, got [1]",
@@ -271,7 +272,8 @@ fn ops_of_ones_own() {
                     other.variable(&Tensor::ones([]));
                 }
                 let foreign = other.variable(&Tensor::ones([])).id();
-                let y = tape.record("own", &[x], Tensor::ones([]), move |dy, to| to.add(foreign, || dy));
+                let y =
+                    tape.record("own", &[x], Tensor::ones([]), (), move |(), dy, to| to.add(foreign, || dy));
                 y.backward();
             },
             "own: value 3 of the tape is no input of this op, which comes before it",

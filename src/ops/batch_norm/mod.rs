@@ -135,23 +135,29 @@ impl<'t> Var<'t> {
             .collect();
         let y = normalise(&x, &moments, g.data(), b.data(), sizes);
 
-        let (x_id, g_id, b_id) = (self.id(), gamma.id(), beta.id());
-        self.tape().record("batch_norm", &[self, gamma, beta], y, move |dy, adjoints| {
-            let dy = in_order(dy);
-            let means: Vec<f32> = moments.iter().map(|of| of.mean as f32).collect();
-            // Σ dy and Σ dy x̂
-            let mut sums = sums(Projection, &x, &dy, &means, sizes);
-            for ([dbeta, dgamma], of) in sums.iter_mut().zip(&moments) {
-                *dgamma = of.inverse * (*dgamma + rounded(of.mean).1 * *dbeta);
-            }
-            let each = |i: usize, shape| {
-                let sums: Vec<f32> = sums.iter().map(|sums| sums[i] as f32).collect();
-                Tensor::from_slice(&sums, shape)
-            };
-            adjoints.add(g_id, || each(1, g.shape()));
-            adjoints.add(b_id, || each(0, b.shape()));
-            adjoints.add(x_id, || gradient(&x, dy, &moments, g.data(), &sums, sizes));
-        })
+        let (x_id, g_id, b_id, b_shape) = (self.id(), gamma.id(), beta.id(), b.shape());
+        self.tape().record(
+            "batch_norm",
+            &[self, gamma, beta],
+            y,
+            (x, moments, g),
+            move |(x, moments, g), dy, adjoints| {
+                let dy = in_order(dy);
+                let means: Vec<f32> = moments.iter().map(|of| of.mean as f32).collect();
+                // Σ dy and Σ dy x̂
+                let mut sums = sums(Projection, &x, &dy, &means, sizes);
+                for ([dbeta, dgamma], of) in sums.iter_mut().zip(&moments) {
+                    *dgamma = of.inverse * (*dgamma + rounded(of.mean).1 * *dbeta);
+                }
+                let each = |i: usize, shape| {
+                    let sums: Vec<f32> = sums.iter().map(|sums| sums[i] as f32).collect();
+                    Tensor::from_slice(&sums, shape)
+                };
+                adjoints.add(g_id, || each(1, g.shape()));
+                adjoints.add(b_id, || each(0, b_shape));
+                adjoints.add(x_id, || gradient(&x, dy, &moments, g.data(), &sums, sizes));
+            },
+        )
     }
 }
 

@@ -22,6 +22,7 @@
 
 use std::ops::Range;
 
+use crate::autograd::{Keep, Memory};
 use crate::gemm::Panels;
 use crate::ops::window::{Pair, Window};
 use crate::simd::{Isa, LANES, Lanes};
@@ -39,6 +40,12 @@ pub struct Grid {
     offsets: Vec<usize>,
     /// Taps of one channel.
     taps_per_channel: usize,
+}
+
+impl Keep for Grid {
+    fn memory(&self, show: &mut dyn FnMut(Memory)) {
+        self.offsets.memory(show);
+    }
 }
 
 impl Grid {

@@ -88,7 +88,7 @@ impl<'t> Var<'t> {
         let inputs = [self, weight, bias.unwrap_or(weight)];
         let inputs = &inputs[..if bias.is_some() { 3 } else { 2 }];
         let (x_id, w_id, bias_id) = (self.id(), weight.id(), bias.map(|bias| bias.id()));
-        self.tape().record("conv2d", inputs, y, move |dy, adjoints| {
+        self.tape().record("conv2d", inputs, y, (x, w, sizes), move |(x, w, sizes), dy, adjoints| {
             let dy = in_order(&dy, &sizes);
             if let Some(bias) = bias_id {
                 adjoints.add(bias, || conv2d_backward_bias(&dy, &sizes));

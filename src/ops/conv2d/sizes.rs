@@ -2,6 +2,7 @@
 
 use super::im2col::Grid;
 use crate::Shape;
+use crate::autograd::{Keep, Memory};
 use crate::ops::images_last::FROM;
 use crate::ops::window::{Pair, Window};
 
@@ -57,6 +58,12 @@ pub(super) struct Sizes {
     pub image: Pair,
     /// The windows over the padded channels of one group.
     pub grid: Grid,
+}
+
+impl Keep for Sizes {
+    fn memory(&self, show: &mut dyn FnMut(Memory)) {
+        self.grid.memory(show);
+    }
 }
 
 impl Sizes {

@@ -27,6 +27,7 @@ mod two_by_two;
 
 use super::images_last::FROM;
 use super::window::{Pair, Span, Window};
+use crate::autograd::{Keep, Memory};
 use crate::parallel::{self, Chunks};
 use crate::simd::{Isa, Lanes, dispatch, slices::CHUNK};
 use crate::tensor::buffer::Bytes;
@@ -101,9 +102,15 @@ impl<'t> Var<'t> {
         let (x, shape) = (self.id(), self.shape());
         let planes = Planes::new(&shape, options.into());
         let (y, winners) = max_pool2d_forward(&self.value(), &planes);
-        self.tape().record("max_pool2d", &[self], y, move |dy, adjoints| {
-            adjoints.add(x, || max_pool2d_backward(&dy, &winners, shape, &planes));
-        })
+        self.tape().record(
+            "max_pool2d",
+            &[self],
+            y,
+            (winners, planes),
+            move |(winners, planes), dy, adjoints| {
+                adjoints.add(x, || max_pool2d_backward(&dy, &winners, shape, &planes));
+            },
+        )
     }
 }
 
@@ -133,6 +140,13 @@ struct Planes {
     winner_bytes: usize,
     /// Whether all images are worked on at once.
     is_images_last: bool,
+}
+
+impl Keep for Planes {
+    fn memory(&self, show: &mut dyn FnMut(Memory)) {
+        self.rows.memory(show);
+        self.columns.memory(show);
+    }
 }
 
 impl Planes {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::learn::{Kernel, Task, first_kernel};
 use super::{minus, number};
+use crate::autograd::{Keep, Memory};
 use crate::nn::Module;
 use crate::report::page::{Escaped, Html};
 use crate::{Tape, Tensor, Var};
@@ -38,15 +39,22 @@ pub struct Tour {
     pub loss: Node,
 }
 
-type Kept = Rc<RefCell<Option<Tensor>>>;
+/// Where a gradient is put on the way back.
+#[derive(Clone, Default)]
+struct Slot(Rc<RefCell<Option<Tensor>>>);
+
+/// Nothing is kept for backward: a slot is empty until then.
+impl Keep for Slot {
+    fn memory(&self, _: &mut dyn FnMut(Memory)) {}
+}
 
 /// The same value once more; on the way back its gradient is kept.
-fn watched<'t>(x: Var<'t>, values: &mut Vec<(Tensor, Kept)>) -> Var<'t> {
-    let kept = Kept::default();
-    values.push((x.value(), kept.clone()));
+fn watched<'t>(x: Var<'t>, values: &mut Vec<(Tensor, Slot)>) -> Var<'t> {
+    let slot = Slot::default();
+    values.push((x.value(), slot.clone()));
     let id = x.id();
-    x.tape().record("watched", &[x], x.value(), move |dy, adjoints| {
-        kept.replace(Some(dy.clone()));
+    x.tape().record("watched", &[x], x.value(), slot, move |slot, dy, adjoints| {
+        slot.0.replace(Some(dy.clone()));
         adjoints.add(id, || dy);
     })
 }
@@ -64,8 +72,8 @@ impl Tour {
         let loss = watched(square.sum(), &mut values);
         let grads = loss.backward();
         let dw = grads[&conv.weight].to_vec();
-        let mut nodes = values.into_iter().map(|(value, kept)| Node {
-            gradient: kept.take().unwrap_or_else(|| Tensor::zeros(value.shape())),
+        let mut nodes = values.into_iter().map(|(value, Slot(gradient))| Node {
+            gradient: gradient.take().unwrap_or_else(|| Tensor::zeros(value.shape())),
             value,
         });
         let mut next = || nodes.next().unwrap_or_else(|| unreachable!("four values are watched"));

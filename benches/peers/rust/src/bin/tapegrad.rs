@@ -104,7 +104,7 @@ impl Tapegrad {
         let y = images.conv2d(filters, Some(tape.variable(&self.bias)), &self.options);
         // An op whose gradient by y is dy, for nothing: a real loss would be measured along with the convolution.
         let (output, given) = (y.id(), dy.clone());
-        let loss = tape.record("given_gradient", &[y], Tensor::scalar(0.0), move |_, adjoints| {
+        let loss = tape.record("given_gradient", &[y], Tensor::scalar(0.0), given, move |given, _, adjoints| {
             adjoints.add(output, || given);
         });
         read(&loss.backward(), filters)
