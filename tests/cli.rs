@@ -28,6 +28,7 @@ fn help_lists_every_option_and_version_is_the_crates() {
         "--quiet",
         "--save FILE",
         "--log FILE",
+        "--draw-tape FILE",
         "--checkpoint DIR",
         "--checkpoint-every N",
         "--resume DIR",

@@ -1,10 +1,15 @@
 //! The tape as a picture: what is told of each node, that SVG and DOT hold every node and every line, and that boxes and lines keep clear
 //! of each other. What ops say that they keep is in `kept_for_backward.rs`.
 
+mod program;
+mod scratch;
+
 use std::collections::HashSet;
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use program::{Place, ends_with, lines, refuses};
 use tapegrad::autograd::draw::MOST_NODES;
 use tapegrad::autograd::{Kept, Role};
 use tapegrad::nn::{Init, LeNet, Linear, Module};
@@ -335,4 +340,26 @@ fn a_tape_leaves_nothing_to_the_next_one() {
         assert_eq!(told.len(), 5);
         assert_eq!(told[3..], [vec![0, 1, 2], vec![3]]);
     }
+}
+
+#[test]
+fn lenet_draws_its_first_step_and_trains_as_without() {
+    let place = Place::new("draw");
+    let file = place.at("tape.svg");
+    for net in [&["--epochs", "1"][..], &["--epochs", "1", "--batch-norm"]] {
+        let (plain, _) = ends_with(0, &mut place.train(net));
+        let (drawn, _) = ends_with(0, &mut place.train(&[net, &["--draw-tape", &file]].concat()));
+        assert_eq!(lines(&drawn), lines(&plain), "the hash of the parameters among them");
+        let svg = fs::read_to_string(&file).expect("it is drawn");
+        let boxes = elements(&svg).iter().filter(|element| element.get("data-node").is_some()).count();
+        let (name, nodes) = if net.len() == 2 { ("conv.3.weight", 24) } else { ("1.gamma", 36) };
+        assert_eq!(boxes, nodes);
+        assert!(
+            svg.contains(name) && svg.contains("gradient norm") && svg.contains("[16, 1, 28, 28]"),
+            "{svg}"
+        );
+    }
+    let folder = place.at("");
+    let line = refuses(&mut place.train(&["--draw-tape", &folder]));
+    assert!(line.contains("expected a file that can be written, found a folder"), "{line}");
 }

@@ -95,7 +95,7 @@ fn only_the_closure_counts_as_backward() {
     let tape = Tape::training();
     let v = tape.variable(&Tensor::ones([2]));
     let id = v.id();
-    let loss = tape.record("pause", &[v], Tensor::scalar(1.0), move |_, adjoints| {
+    let loss = tape.record("pause", &[v], Tensor::scalar(1.0), (), move |(), _, adjoints| {
         thread::sleep(PAUSE);
         adjoints.add(id, || Tensor::ones([2]));
     });

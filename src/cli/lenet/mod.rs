@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lenet [OPTIONS]                                   trains: train.rs, and run.rs for what survives an interruption
+//!                                                   (with --draw-tape, draw_tape.rs)
 //! lenet eval --load FILE                            the accuracy on the test images: eval.rs
 //! lenet predict --load FILE IMAGE...                what pictures show: predict.rs
 //! lenet export --load FILE --onnx FILE.onnx         the net for other programs: export.rs
@@ -9,6 +10,7 @@
 //! ```
 
 mod compare;
+mod draw_tape;
 mod eval;
 mod export;
 mod predict;

@@ -9,7 +9,7 @@ use super::super::progress::Progress;
 use super::super::{Stop, interrupt, note, say};
 use super::report::Pages;
 use super::train::Plan;
-use super::{net_name, new_net};
+use super::{draw_tape, net_name, new_net};
 use crate::data::{DatasetName, FashionMnist};
 use crate::nn::Module;
 use crate::optim::{Adam, Optimizer};
@@ -28,7 +28,7 @@ pub(super) fn run(
 ) -> Result<(), Stop> {
     let Plan { training, quiet, .. } = plan;
     // Before hours of work, not behind them.
-    for path in plan.save.iter().chain(&plan.report) {
+    for path in plan.save.iter().chain(&plan.report).chain(&plan.draw_tape) {
         file::check_replaceable(path)?;
     }
     let data = FashionMnist::load(&plan.data)?;
@@ -52,6 +52,9 @@ pub(super) fn run(
     if !quiet && position == Position::start_of(1) {
         say(&format!("{net}"))?;
         say(&format!("{} parameters", net.parameter_count()))?;
+    }
+    if let Some(path) = &plan.draw_tape {
+        draw_tape::run(path, plan, &*net, &data, &position)?;
     }
     let mut keeper = Keeper::start(plan, &data, checkpoints, log_start, &position)?;
     keeper.begin(&*net, &optimizer, &data, &position)?;

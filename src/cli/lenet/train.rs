@@ -30,6 +30,7 @@ pub(super) const COMMAND: Command = Command {
         Opt { name: "--seed", value: "N", help: "what first weights and order come from [default: 0]" },
         Opt { name: "--save", value: "FILE", help: "write the trained net, as safetensors" },
         Opt { name: "--log", value: "FILE", help: "append a line of JSON for every step and every epoch" },
+        Opt { name: "--draw-tape", value: "FILE", help: "draw the tape of the first step, as SVG" },
         Opt {
             name: "--report",
             value: "FILE.html",
@@ -67,6 +68,7 @@ pub(super) struct Plan {
     pub log: Option<PathBuf>,
     pub report: Option<PathBuf>,
     pub profile: bool,
+    pub draw_tape: Option<PathBuf>,
     pub quiet: bool,
 }
 
@@ -110,6 +112,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         log: args.path("--log"),
         report: args.path("--report"),
         profile: args.flag("--profile"),
+        draw_tape: args.path("--draw-tape"),
         quiet: args.flag("--quiet"),
     };
     super::run::run(&plan, checkpoints, newest)
