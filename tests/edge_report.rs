@@ -94,7 +94,8 @@ fn hessian() -> [[f64; 3]; 3] {
     std::array::from_fn(|i| std::array::from_fn(|j| at(&[i, j]) - at(&[i]) - at(&[j]) + at(&[])))
 }
 
-/// The roots of the characteristic polynomial, found by halving between points where it changes its sign; largest first.
+/// The roots of the characteristic polynomial, found by halving between points where it changes its sign; largest
+/// first.
 fn eigenvalues(h: [[f64; 3]; 3]) -> Vec<f64> {
     let minor = |a: usize, b: usize| h[a][a] * h[b][b] - h[a][b] * h[b][a];
     let trace = h[0][0] + h[1][1] + h[2][2];

@@ -10,9 +10,10 @@
 //! assert!(svg.starts_with("<svg class=\"contour\""));
 //! ```
 //!
-//! Lines are found by marching squares (Lorensen and Cline 1987, "Marching cubes", in two dimensions): the plane is cut into
-//! small squares; where an edge of one has a higher value at one end and a lower one at the other, the line crosses, at the
-//! place that lies between them in proportion. Their values are 1, 2 and 5 times powers of ten and stand in them.
+//! Lines are found by marching squares (Lorensen and Cline 1987, "Marching cubes", in two dimensions): the plane is cut
+//! into small squares; where an edge of one has a higher value at one end and a lower one at the other, the line
+//! crosses, at the place that lies between them in proportion. Their values are 1, 2 and 5 times powers of ten and
+//! stand in them.
 //!
 //! What this is not: a plot that tells heights by colour. Next to read: `edges/step.rs`.
 
@@ -52,8 +53,8 @@ impl Contour {
         Contour { title: title.to_string(), x: axis(x), y: axis(y), paths: Vec::new(), marks: Vec::new() }
     }
 
-    /// Adds a path with a dot at each point, or squares for all but the first. Its name stands at its beginning, that of others
-    /// at their ends.
+    /// Adds a path with a dot at each point, or squares for all but the first. Its name stands at its beginning, that
+    /// of others at their ends.
     pub fn path(mut self, name: &str, points: Vec<(f64, f64)>) -> Contour {
         self.paths.push((name.to_string(), points));
         self
@@ -65,7 +66,8 @@ impl Contour {
         self
     }
 
-    /// The drawing of `f` with the paths over it. `description` says in words what is to be seen, for those who do not see it.
+    /// The drawing of `f` with the paths over it. `description` says in words what is to be seen, for those who do not
+    /// see it.
     pub fn svg(&self, f: impl Fn(f64, f64) -> f64, description: &str) -> String {
         let grid = Grid::new(self, f);
         let mut svg = format!(
@@ -74,8 +76,18 @@ impl Contour {
             Escaped(&self.title),
             Escaped(description),
         );
-        let mut labels = String::new();
         let mut busy = self.busy();
+        let mut names = String::new();
+        for (i, (name, points)) in self.paths.iter().enumerate() {
+            // Paths that are compared have the same start, so the others' names stand at their ends.
+            if let Some(&(x, y)) = if i == 0 { points.first() } else { points.last() } {
+                names.push_str(&write_name(name, &format!("f{}", i % 6), self.place(x, y), &mut busy));
+            }
+        }
+        for (name, x, y) in &self.marks {
+            names.push_str(&write_name(name, "note", self.place(*x, *y), &mut busy));
+        }
+        let mut labels = String::new();
         // Highest first: where the lines lie close together, the lowest go without their values.
         for level in grid.levels().into_iter().rev() {
             let lines = grid.lines(level);
@@ -97,22 +109,19 @@ impl Contour {
         }
         self.draw_axes(&mut svg);
         svg.push_str(&labels);
-        for (i, (name, points)) in self.paths.iter().enumerate() {
-            self.draw_path(&mut svg, i, name, points);
+        for (i, (_, points)) in self.paths.iter().enumerate() {
+            self.draw_path(&mut svg, i, points);
         }
-        for (name, x, y) in &self.marks {
+        for (_, x, y) in &self.marks {
             let (x, y) = self.place(*x, *y);
             let _ = writeln!(
                 svg,
-                "<path class=\"cross\" d=\"M{:.1} {y:.1}h14M{x:.1} {:.1}v14\"/>\
-                 <text class=\"halo note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                "<path class=\"cross\" d=\"M{:.1} {y:.1}h14M{x:.1} {:.1}v14\"/>",
                 x - 7.0,
-                y - 7.0,
-                x + 9.0,
-                y - 8.0,
-                Escaped(name)
+                y - 7.0
             );
         }
+        svg.push_str(&names);
         svg.push_str("</svg>\n");
         svg
     }
@@ -122,14 +131,16 @@ impl Contour {
         (LEFT + (RIGHT - LEFT) * part(&self.x, x), BOTTOM - (BOTTOM - TOP) * part(&self.y, y))
     }
 
-    /// Where no value can stand: on paths, crosses and their names.
+    /// Where nothing can be written: on paths and crosses.
     fn busy(&self) -> Vec<(f64, f64)> {
-        let paths = self.paths.iter().flat_map(|(_, points)| points.iter().copied());
-        let mut busy: Vec<(f64, f64)> = paths.map(|(x, y)| self.place(x, y)).collect();
-        for (_, x, y) in &self.marks {
-            // The name lies to the right of the cross.
-            let (x, y) = self.place(*x, *y);
-            busy.extend((0..6).map(|i| (x + 14.0 * f64::from(i), y - 6.0)));
+        let mut busy: Vec<(f64, f64)> = self.marks.iter().map(|&(_, x, y)| self.place(x, y)).collect();
+        for (_, points) in &self.paths {
+            for pair in points.windows(2) {
+                let ((x0, y0), (x1, y1)) =
+                    (self.place(pair[0].0, pair[0].1), self.place(pair[1].0, pair[1].1));
+                let parts = (0..=10).map(|i| f64::from(i) / 10.0);
+                busy.extend(parts.map(|part| (x0 + part * (x1 - x0), y0 + part * (y1 - y0))));
+            }
         }
         busy
     }
@@ -175,7 +186,7 @@ impl Contour {
         );
     }
 
-    fn draw_path(&self, svg: &mut String, i: usize, name: &str, points: &[(f64, f64)]) {
+    fn draw_path(&self, svg: &mut String, i: usize, points: &[(f64, f64)]) {
         let color = i % 6;
         let places: Vec<(f64, f64)> = points.iter().map(|&(x, y)| self.place(x, y)).collect();
         let mut line = String::new();
@@ -193,32 +204,39 @@ impl Contour {
                 ),
                 _ => write!(
                     svg,
-                    "<rect class=\"f{color}\" x=\"{:.1}\" y=\"{:.1}\" width=\"5.6\" height=\"5.6\"><title>{title}</title></rect>",
+                    "<rect class=\"f{color}\" x=\"{:.1}\" y=\"{:.1}\" width=\"5.6\" \
+                    height=\"5.6\"><title>{title}</title></rect>",
                     px - 2.8,
                     py - 2.8
                 ),
             };
         }
-        // Paths that are compared have the same start, so the others' names stand at their ends.
-        let named = if i == 0 {
-            places.first().zip(places.get(1))
-        } else {
-            places.last().zip(places.iter().nth_back(1))
-        };
-        if let Some((&(x, y), next)) = named {
-            // On the side that the path does not go to, if there is room.
-            let width = 7.0 * name.chars().count() as f64;
-            let to_the_left = (next.0 > x && x - LEFT > width) || x + width > RIGHT;
-            let _ = writeln!(
-                svg,
-                "<text class=\"halo f{color}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
-                if to_the_left { x - 8.0 } else { x + 8.0 },
-                y - 6.0,
-                if to_the_left { "end" } else { "start" },
-                Escaped(name)
-            );
-        }
     }
+}
+
+/// A name beside a point, on the side where there is most room.
+fn write_name(name: &str, class: &str, (x, y): (f64, f64), busy: &mut Vec<(f64, f64)>) -> String {
+    let width = 6.5 * name.chars().count() as f64;
+    // Where the text is when its left end is here: five points along its middle.
+    let along = |left: f64, base: f64| (0..5).map(move |i| (left + width * f64::from(i) / 4.0, base - 4.0));
+    let room = |&(left, base): &(f64, f64)| {
+        let is_inside = left > LEFT && left + width < RIGHT && base > TOP + 12.0 && base < BOTTOM - 4.0;
+        if !is_inside {
+            return 0.0;
+        }
+        let gaps =
+            along(left, base).flat_map(|(px, py)| busy.iter().map(move |(bx, by)| (px - bx).hypot(py - by)));
+        gaps.fold(14.0, f64::min)
+    };
+    let sides =
+        [4.0, -9.0, 17.0].into_iter().flat_map(|down| [(x + 10.0, y + down), (x - 10.0 - width, y + down)]);
+    // Of equal ones the first.
+    let best =
+        sides.fold((x + 10.0, y + 4.0), |best, side| if room(&side) > room(&best) { side } else { best });
+    let (left, base) = best;
+    busy.extend(along(left, base));
+    let name = Escaped(name);
+    format!("<text class=\"halo {class}\" x=\"{left:.1}\" y=\"{base:.1}\">{name}</text>\n")
 }
 
 /// The place of a line that is far from the frame and from what is there already, where its value can be read.
@@ -253,7 +271,7 @@ impl Grid {
         grid
     }
 
-    /// Round values, about nine of them, the further apart the higher.
+    /// Round values, the nine highest of them, the further apart the higher.
     fn levels(&self) -> Vec<f64> {
         let finite = || self.values.iter().copied().filter(|value| value.is_finite());
         let (low, high) =
@@ -310,7 +328,7 @@ mod tests {
         let plot = Contour::new("A bowl", ("x", -2.0, 2.0), ("y", -2.0, 2.0));
         let bowl = |x: f64, y: f64| x * x + 4.0 * y * y;
         let grid = Grid::new(&plot, bowl);
-        assert_eq!(grid.levels(), [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
+        assert_eq!(grid.levels(), [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
         for level in [0.5, 2.0, 10.0] {
             let lines = grid.lines(level);
             let mut ends: Vec<(u64, u64)> = Vec::new();
@@ -329,9 +347,11 @@ mod tests {
     }
 
     #[test]
-    fn points_outside_numbers_make_no_lines() {
-        let plot = Contour::new("Nothing", ("x", 0.0, 1.0), ("y", 0.0, 1.0));
+    fn what_is_no_number_has_no_lines() {
+        let plot = Contour::new("Half a slope", ("x", 0.0, 1.0), ("y", 0.0, 1.0));
         let svg = plot.svg(|_, _| f64::NAN, "Nothing is there.");
         assert!(!svg.contains("class=\"level\"") && !svg.contains("NaN"), "{svg}");
+        let svg = plot.svg(|x, y| if x < 0.5 { f64::NAN } else { x + y }, "Half of it is there.");
+        assert!(svg.contains("data-level=\"1\"") && !svg.contains("NaN"), "{svg}");
     }
 }

@@ -12,8 +12,8 @@ use tapegrad::image::{GrayImage, png};
 /// Elements without an end.
 const VOID: [&str; 5] = ["meta", "link", "img", "br", "input"];
 
-/// Panics unless every element ends where it should, no id is there twice, every link leads somewhere on the page, every
-/// picture has words, and nothing is asked of elsewhere.
+/// Panics unless every element ends where it should, no id is there twice, every link leads somewhere on the page,
+/// every picture has words, and nothing is asked of elsewhere.
 #[track_caller]
 pub fn check(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"), "{}", &page[..60]);

@@ -32,7 +32,8 @@ impl Task {
         Task { x, k, y }
     }
 
-    /// Cell 10: only `x` and `y` are given. Plain gradient descent on the summed square error, from the first values of `seed`.
+    /// Cell 10: only `x` and `y` are given. Plain gradient descent on the summed square error, from the first values of
+    /// `seed`.
     pub fn learn(&self, seed: u64, bias: bool, lr: f32, steps: usize) -> Run {
         let mut conv = first_kernel(seed, bias);
         let (x, y) = (self.x.reshape([1, 1, 6, 8]), self.y.reshape([1, 1, 6, 7]));

@@ -1,10 +1,10 @@
 //! The page of `edge_kernel --report`: how a kernel of two weights learned to see edges, with every number.
 //!
-//! Everything on it comes from the run that the program made, and from the same run at other rates; the sentences, too, are
-//! made of those numbers.
+//! Everything on it comes from the run that the program made, and from the same run at other rates; the sentences, too,
+//! are made of those numbers.
 //!
-//! Reading order: `learn.rs` (the task and the steps), `surface.rs` (the loss, exactly), `../contour.rs` (drawing it), `step.rs`
-//! (one step by hand), `rates.rs` (what is too fast), and this file, which lays them out.
+//! Reading order: `learn.rs` (the task and the steps), `surface.rs` (the loss, exactly), `../contour.rs` (drawing it),
+//! `step.rs` (one step by hand), `rates.rs` (what is too fast), and this file, which lays them out.
 
 mod learn;
 
@@ -22,6 +22,7 @@ use super::chart::Chart;
 use super::contour::Contour;
 use super::heat_map::heat_map;
 use super::page::{Html, Page};
+use crate::Tensor;
 use crate::image::GrayImage;
 
 /// Larger pictures are shown shrunk to this many pixels a side, which keeps the page small.
@@ -45,7 +46,8 @@ impl Study<'_> {
         let surface = Surface::new(self.task);
         let steps = self.run.steps.len();
         let lead = format!(
-            "A convolution with two weights and a bias learns to see edges: {steps} steps of gradient descent, with every number."
+            "A convolution with two weights and a bias learns to see edges: {steps} steps of gradient descent, with \
+            every number."
         );
         let mut page = Page::new("The edge kernel", &lead);
         page.style(include_str!("edges.css"));
@@ -77,14 +79,14 @@ impl Study<'_> {
             .grid(&[
                 Html::new().figure(
                     Html::new()
-                        .picture(&pixels, 24, "6 rows of 8 pixels: columns 0, 1, 6 and 7 are white, the four between black")
+                        .picture(&pixels, 24, "6 rows of 8 pixels: the middle four columns are black, the others white")
                         .as_str(),
                     "x, the picture: white is 1, black is 0. All rows are the same.",
                 ),
                 Html::new().figure(
-                    &heat_map("the true response: column 1 is 1, column 5 is −1, all others 0", &y.to_vec(), 7, 1.0, 24),
-                    "y, its edges: 1 (blue) where white turns black, −1 (orange) where black turns white. The kernel that made \
-                     it, [1, −1], is not told to the net.",
+                    &heat_map("the true response: column 1 is 1, column 5 is −1, others 0", &y.to_vec(), 7, 1.0, 24),
+                    "y, its edges: 1 (blue) where white turns black, −1 (orange) where black turns white. The kernel \
+                     that made it, [1, −1], is not told to the net.",
                 ),
                 Html::new().figure(
                     &heat_map("the true kernel: 1 and −1", &k.to_vec(), 2, 1.0, 24),
@@ -104,7 +106,7 @@ impl Study<'_> {
     fn steps(&self) -> Html {
         let run = self.run;
         let losses = run.losses();
-        let before: Vec<(Kernel, &crate::Tensor, f32)> = run
+        let before: Vec<(Kernel, &Tensor, f32)> = run
             .steps
             .iter()
             .map(|step| (step.kernel, &step.response, step.loss))
@@ -137,8 +139,8 @@ impl Study<'_> {
         let (first, end) = (losses[0].1, f64::from(run.loss));
         let early = losses[losses.len() / 4].1;
         let said = format!(
-            "The loss falls from {} to {}. It falls fast at first: a quarter of the steps takes it to {}; then each step takes \
-             off about the same share, a straight line on this axis; the last one took off {} percent.",
+            "The loss falls from {} to {}. A quarter of the steps takes it to {}. In the end each step takes off the \
+             same share, the last one {} percent, which makes a straight line on this axis.",
             number(first, 2),
             number(end, 3),
             number(early, 2),
@@ -159,9 +161,9 @@ impl Study<'_> {
         );
         Html::new()
             .paragraph(
-                "Each step compares the response with the true one and moves the two weights and the bias a little against the \
-                 gradient of the loss. Above, the two weights; below, the response, whose rows are all alike: blue above zero, \
-                 orange below, white at zero.",
+                "Each step compares the response with the true one and moves the two weights and the bias a little \
+                 against the gradient of the loss. Above, the two weights; below, the response, whose rows are all \
+                 alike: blue above zero, orange below, white at zero.",
             )
             .then(&moments)
             .grid(&[
@@ -193,8 +195,8 @@ impl Study<'_> {
         let white = places(self.task, |left, right| left > 0.0 && right > 0.0);
         let edge = places(self.task, |left, right| left != right);
         let said = format!(
-            "From [{}, {}] the path runs down into a long valley and along it to [{}, {}], near the true kernel [1, −1]. \
-             Across the valley it is there soon; along it, where the ground is flat, the steps become small.",
+            "From [{}, {}] the path runs down into a long valley and along it to [{}, {}], near the true kernel [1, \
+             −1]. Across the valley it is there soon; along it, where the ground is flat, the steps become small.",
             number(start[0], 2),
             number(start[1], 2),
             number(end[0], 2),
@@ -202,14 +204,15 @@ impl Study<'_> {
         );
         Html::new()
             .paragraph(&format!(
-                "The loss is a surface over three numbers. This is a cut through it where the bias is {}, as learned: all \
-                 kernels on a line have the loss that is written in it.",
+                "The loss is a surface over three numbers. This is a cut through it where the bias is {}, as learned: \
+                 all kernels on a line have the loss that is written in it.",
                 number(bias, 4)
             ))
             .figure(&plot.svg(|w0, w1| surface.loss([w0, w1, bias]), &said), &said)
             .paragraph(&format!(
-                "The valley runs where the sum of the weights stays the same. Half the difference of the weights goes from {} to \
-                 {} (it should be 1), half their sum from {} to {} (it should be 0), and the bias from {} to {}.",
+                "The valley runs where the sum of the weights stays the same. Half the difference of the weights goes \
+                 from {} to {} (it should be 1), half their sum from {} to {} (it should be 0), and the bias from {} \
+                 to {}.",
                 number(d0, 3),
                 number(d1, 3),
                 number(s0, 3),
@@ -218,10 +221,10 @@ impl Study<'_> {
                 number(end[2], 3),
             ))
             .paragraph(&format!(
-                "Why is it narrow? The picture has {white} places where both pixels are white and {edge} where one is. If half the \
-                 sum is off by ε, the response is off by 2 ε at the former and by ε at the latter, and the loss is \
-                 (4 · {white} + {edge}) ε² = {sum} ε². If half the difference is off by ε, only the places with one white pixel \
-                 show it, and the loss is {edge} ε². So the sum is corrected first.",
+                "Why is it narrow? The picture has {white} places where both pixels are white and {edge} where one \
+                 is. If half the sum is off by ε, the response is off by 2 ε at the former and by ε at the latter, \
+                 and the loss is (4 · {white} + {edge}) ε² = {sum} ε². If half the difference is off by ε, only the \
+                 places with one white pixel show it, and the loss is {edge} ε². So the sum is corrected first.",
                 sum = 4 * white + edge,
             ))
     }
@@ -230,12 +233,13 @@ impl Study<'_> {
         let tour = Tour::new(self.task, self.seed);
         Html::new()
             .paragraph(
-                "The first step as the tape records it. Read it downwards for the values, from the input to the loss (forward), and \
-                 then upwards for the gradients, from the loss to the parameters (backward): the derivative of the loss by each \
-                 of those values. d before a name means that derivative.",
+                "The first step as the tape records it. Read it downwards for the values, from the input to the loss \
+                 (forward), and then upwards for the gradients, from the loss to the parameters (backward): the \
+                 derivative of the loss by each of those values. d before a name means that derivative.",
             )
             .paragraph(
-                "Numbers are rounded to 4 places here and not in the computation, so a sum by hand may differ in the last places.",
+                "Numbers are rounded to 4 places here and not in the computation, so a sum by hand may differ in the \
+                last places.",
             )
             .then(&tour.html(self.task, self.run.lr))
             .paragraph("The table above has these three in the row of step 2.")
@@ -257,14 +261,15 @@ impl Study<'_> {
         let size = format!("{} x {} pixels", picture.width(), picture.height());
         Html::new()
             .paragraph(
-                "The kernel has seen one picture of 6 x 8 pixels. It looks at two neighbours only, so what it has learned holds \
-                 for any picture.",
+                "The kernel has seen one picture of 6 x 8 pixels. It looks at two neighbours only, so what it has \
+                 learned holds for any picture.",
             )
             .grid(&[
                 Html::new().figure(shown(picture, name).as_str(), &format!("The picture: {name}, {size}.")),
                 Html::new().figure(
                     shown(found, "its vertical edges, as the learned kernel finds them").as_str(),
-                    "What the learned kernel sees: white where neighbours in a row differ most, whichever is the lighter.",
+                    "What the learned kernel sees: white where neighbours in a row differ most, whichever is the \
+                    lighter.",
                 ),
             ])
     }

@@ -26,23 +26,25 @@ pub(super) fn html(study: &Study, surface: &Surface) -> Html {
     });
     Html::new()
         .paragraph(
-            "The loss is a sum of squares of sums, so it has second derivatives that are the same everywhere: the Hessian H = 2 Σ p pᵀ, \
-             over all 42 places, with p = (left pixel, right pixel, 1). Each number in it can be counted in the picture.",
+            "The loss is a sum of squares of sums, so it has second derivatives that are the same everywhere: the \
+             Hessian H = 2 Σ p pᵀ, over all 42 places, with p = (left pixel, right pixel, 1). Each number in it can \
+             be counted in the picture.",
         )
-        .table("The Hessian H", &["", "w₁", "w₂", "b"], rows)
+        .table("The Hessian H", &["∂² L", "w₁", "w₂", "b"], rows)
         .paragraph(&format!(
-            "Along an eigenvector of H nothing pulls sideways. A step of rate η multiplies the distance from the minimum by \
-             1 − η λ there, λ being the eigenvalue: how much the surface curves. With η = {} that is:",
+            "Along an eigenvector of H nothing pulls sideways. A step of rate η multiplies the distance from the \
+             minimum by 1 − η λ there, λ being the eigenvalue: how much the surface curves. With η = {} that is:",
             study.run.lr
         ))
         .then(&eigenvalues(study, &found))
         .paragraph(
-            "The last two columns are the prediction and what the run did. Where the prediction is smaller than the rounding of an \
-             f32, about 6e-8 of the weights, the run stops there.",
+            "The last two columns are the prediction and what the run did. Where the prediction is smaller than the \
+             rounding of an f32, about 6e-8 of the weights, the run stops there.",
         )
         .paragraph(&format!(
-            "The factor must lie between −1 and 1, or the distance grows. The steepest direction decides: λ = {} is stable up to \
-             η = 2 / λ = {}. The two rates on either side of it are 2% away. {TOO_HIGH} is {} times the limit.",
+            "The factor must lie between −1 and 1, or the distance grows. The steepest direction decides: λ = {} is \
+             stable up to η = 2 / λ = {}. The two rates on either side of it are 2% away. {TOO_HIGH} is {} times the \
+             limit.",
             number(steepest, 3),
             number(limit, 5),
             number(f64::from(TOO_HIGH) / limit, 2)
@@ -50,8 +52,8 @@ pub(super) fn html(study: &Study, surface: &Surface) -> Html {
         .then(&outcomes(&runs, steepest, plain[0].value))
         .then(&runs.charts(steps))
         .paragraph(&format!(
-            "Without a bias the steepest direction is less steep: the eigenvalues are {} and {}, so that {TOO_HIGH} is below the \
-             limit of {}, and the same training goes well.",
+            "Without a bias the steepest direction is less steep: the eigenvalues are {} and {}, so that {TOO_HIGH} \
+             is below the limit of {}, and the same training goes well.",
             number(plain[0].value, 0),
             number(plain[1].value, 0),
             number(plain_limit, 4)
@@ -100,8 +102,8 @@ impl Runs<'_> {
         };
         let end = |i: usize| digits(all[i].0.loss.into(), 3);
         let near = format!(
-            "After {steps} steps the loss is {} at {}, {} at {} and {} at {}. Both near the limit jump from side to side; below it \
-             the jumps become smaller, above it larger.",
+            "After {steps} steps the loss is {} at {}, {} at {} and {} at {}. Both near the limit jump from side to \
+             side; below it the jumps become smaller, above it larger.",
             end(0),
             all[0].1,
             end(1),
@@ -111,8 +113,8 @@ impl Runs<'_> {
         );
         let losses = self.too_high.losses();
         let far = format!(
-            "At {} the loss goes to {}; the last step alone made it {} times as large, which is (1 − η λ)². The same rate without \
-             a bias takes it to {}.",
+            "At {} the loss goes to {}; the last step alone made it {} times as large, which is (1 − η λ)². The same \
+             rate without a bias takes it to {}.",
             all[3].1,
             end(3),
             number(losses[steps].1 / losses[steps - 1].1, 3),
@@ -162,7 +164,7 @@ fn outcomes(runs: &Runs, steepest: f64, plain: f64) -> Html {
     let rows = runs.all().map(|(run, name)| {
         let curve = if std::ptr::eq(run, &runs.no_bias) { plain } else { steepest };
         let losses = run.losses();
-        let verdict = if f64::from(run.loss) < losses[0].1 { "falls" } else { "grows" };
+        let verdict = if losses[losses.len() - 1].1 < losses[losses.len() - 2].1 { "falls" } else { "grows" };
         let factor = 1.0 - f64::from(run.lr) * curve;
         [
             name,
@@ -175,7 +177,7 @@ fn outcomes(runs: &Runs, steepest: f64, plain: f64) -> Html {
     });
     Html::new().table(
         "The same training at five rates; λ is the largest eigenvalue",
-        &["rate η", "η λ", "1 − η λ", "loss at first", "loss in the end", "the loss"],
+        &["rate η", "η λ", "1 − η λ", "loss at first", "loss in the end", "with the last step it"],
         rows,
     )
 }
@@ -204,8 +206,8 @@ fn swing(runs: &Runs, surface: &Surface, steepest: &Direction<3>) -> Html {
     let turns = swings.windows(2).filter(|pair| pair[0] * pair[1] < 0.0).count();
     let [first, .., last] = swings[..] else { return Html::new() };
     let said = format!(
-        "At {} the steps swing across the valley: the distance along the steepest direction changed its sign in {turns} of {} steps and \
-         went from {} to {}. At {} it settles.",
+        "At {} the steps swing across the valley: the distance along the steepest direction changed its sign in \
+         {turns} of {} steps and went from {} to {}. At {} it settles.",
         digits(runs.above.lr.into(), 3),
         swings.len() - 1,
         number(first.abs(), 3),
@@ -215,8 +217,8 @@ fn swing(runs: &Runs, surface: &Surface, steepest: &Direction<3>) -> Html {
     let drawing = plot.svg(|sum, bias| surface.loss([sum + 1.0, sum - 1.0, bias]), &said);
     Html::new()
         .paragraph(
-            "The steepest direction changes both weights and the bias at once, all the same way. This cut shows it: to the right \
-             both weights are larger by the same, their difference being right.",
+            "The steepest direction changes both weights and the bias at once, all the same way. This cut shows it: \
+             to the right both weights are larger by the same, their difference being right.",
         )
         .figure(&drawing, &said)
 }

@@ -1,7 +1,8 @@
 //! One step of the training as its tape: every value, every gradient, and how to check them by hand.
 //!
 //! The values are read from the tape before backward. The gradients of values between are on no tape afterwards, since
-//! backward gives their memory back; so an op that changes nothing is put behind each, which keeps the gradient that comes by.
+//! backward gives their memory back; so an op that changes nothing is put behind each, which keeps the gradient that
+//! comes by.
 //!
 //! Next to read: `mod.rs`.
 
@@ -49,11 +50,11 @@ impl Keep for Slot {
 }
 
 /// The same value once more; on the way back its gradient is kept.
-fn watched<'t>(x: Var<'t>, values: &mut Vec<(Tensor, Slot)>) -> Var<'t> {
+fn keeping_gradient<'t>(x: Var<'t>, values: &mut Vec<(Tensor, Slot)>) -> Var<'t> {
     let slot = Slot::default();
     values.push((x.value(), slot.clone()));
     let id = x.id();
-    x.tape().record("watched", &[x], x.value(), slot, move |slot, dy, adjoints| {
+    x.tape().record("identity", &[x], x.value(), slot, move |slot, dy, adjoints| {
         slot.0.replace(Some(dy.clone()));
         adjoints.add(id, || dy);
     })
@@ -66,17 +67,17 @@ impl Tour {
         let (x, y) = (task.x.reshape([1, 1, 6, 8]), task.y.reshape([1, 1, 6, 7]));
         let tape = Tape::training();
         let mut values = Vec::new();
-        let y_hat = watched(conv.forward(tape.input(&x)), &mut values);
-        let difference = watched(y_hat - tape.input(&y), &mut values);
-        let square = watched(difference.square(), &mut values);
-        let loss = watched(square.sum(), &mut values);
+        let y_hat = keeping_gradient(conv.forward(tape.input(&x)), &mut values);
+        let difference = keeping_gradient(y_hat - tape.input(&y), &mut values);
+        let square = keeping_gradient(difference.square(), &mut values);
+        let loss = keeping_gradient(square.sum(), &mut values);
         let grads = loss.backward();
         let dw = grads[&conv.weight].to_vec();
         let mut nodes = values.into_iter().map(|(value, Slot(gradient))| Node {
             gradient: gradient.take().unwrap_or_else(|| Tensor::zeros(value.shape())),
             value,
         });
-        let mut next = || nodes.next().unwrap_or_else(|| unreachable!("four values are watched"));
+        let mut next = || nodes.next().unwrap_or_else(|| unreachable!("four were kept"));
         Tour {
             kernel: Kernel::of(&conv),
             gradient: Kernel { weight: [dw[0], dw[1]], bias: grads[&conv.bias].item() },

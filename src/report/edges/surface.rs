@@ -7,11 +7,11 @@
 //! θ' - θ* = (I - η H) (θ - θ*)    a step of gradient descent with rate η
 //! ```
 //!
-//! Along an eigenvector of H with eigenvalue λ a step multiplies the distance from the minimum by 1 - η λ. It shrinks where
-//! that is between -1 and 1; so the steepest direction decides, and 2 / λ_max is the largest rate that is stable.
+//! Along an eigenvector of H with eigenvalue λ a step multiplies the distance from the minimum by 1 - η λ. It shrinks
+//! where that is between -1 and 1; so the steepest direction decides, and 2 / λ_max is the largest rate that is stable.
 //!
-//! Eigenvalues come from Jacobi's rotations (1846, "Über ein leichtes Verfahren, die in der Theorie der Säcularstörungen
-//! vorkommenden Gleichungen numerisch aufzulösen").
+//! Eigenvalues come from Jacobi's rotations (1846, "Über ein leichtes Verfahren, die in der Theorie der
+//! Säcularstörungen vorkommenden Gleichungen numerisch aufzulösen").
 //!
 //! What this is not: what the engine computes with. Next to read: `../contour.rs`.
 
@@ -104,7 +104,7 @@ fn rotate<const N: usize>(a: &mut [[f64; N]; N], v: &mut [[f64; N]; N], p: usize
     }
 }
 
-/// Σ a[i] b[i].
+/// The sum of the products of two lists, element by element.
 pub fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
