@@ -3,11 +3,12 @@
 //! explains it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::args::{Command, Opt};
+use super::color::{COLOR, Color};
 use super::{Stop, check_environment, finish, lenet, note, say};
 use crate::data::{FashionMnist, HEIGHT, WIDTH};
 use crate::image::{self, GrayImage, png, terminal};
@@ -32,6 +33,7 @@ const COMMAND: Command = Command {
             value: "FILE",
             help: "write a page (HTML) that shows and explains every step",
         },
+        COLOR,
     ],
     notes: "The program fails (exit code 1) if what it learned is not [1, -1].",
 };
@@ -51,6 +53,7 @@ struct Options {
     data: PathBuf,
     out: Option<PathBuf>,
     report: Option<PathBuf>,
+    color: Color,
 }
 
 /// Runs the program with the arguments behind its name.
@@ -67,6 +70,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, Stop> {
         data: lenet::data_folder(&args),
         out: args.get("--out").map(PathBuf::from),
         report: args.path("--report"),
+        color: Color::of(&args)?,
     })
 }
 
@@ -100,7 +104,7 @@ fn learn_and_show(options: &Options) -> Result<(), Stop> {
     // Written so that a NaN fails.
     let is_learned = far <= CLOSE && bias.item().abs() <= CLOSE;
     if is_learned {
-        say(&format!("\n{}", drawn(&picture, &found)))?;
+        say(&format!("\n{}", drawn(&picture, &found, options.color.is_used_on(&io::stdout()))))?;
         if let Some(path) = &options.out {
             png::write(path, &found, (448 / found.width().max(found.height())).max(1))?;
             note(&format!("wrote {}", path.display()));
@@ -139,11 +143,11 @@ fn response(picture: &GrayImage, kernel: &Tensor) -> GrayImage {
     GrayImage::stretched(width - 1, height, &strength)
 }
 
-/// Both pictures in characters: side by side in greys where the output understands them, one below the other in plain text
+/// Both pictures in characters: side by side in greys where the output is to have colours, one below the other in plain text
 /// where it does not.
-fn drawn(picture: &GrayImage, found: &GrayImage) -> String {
+fn drawn(picture: &GrayImage, found: &GrayImage, in_grey: bool) -> String {
     const TITLES: [&str; 2] = ["the picture", "what the learned kernel sees"];
-    if !understands_colour() {
+    if !in_grey {
         let text = [terminal::draw(picture, COLUMNS), terminal::draw(found, COLUMNS)];
         let lines = text.iter().zip(TITLES).flat_map(|(text, title)| [title].into_iter().chain(text.lines()));
         return lines.map(str::trim_end).collect::<Vec<_>>().join("\n");
@@ -159,10 +163,4 @@ fn drawn(picture: &GrayImage, found: &GrayImage) -> String {
         text.push_str(&format!("\n{left}\x1b[{}G{right}", width + 4));
     }
     text
-}
-
-/// Whether the output is a terminal that shows greys, and the user has not asked for none (no-color.org).
-fn understands_colour() -> bool {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_some_and(|term| term != "dumb")
 }

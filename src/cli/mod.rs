@@ -12,13 +12,15 @@
 //!
 //! Results go to stdout; progress, notes and warnings to stderr.
 //!
-//! Reading order: `args.rs`, `interrupt.rs`, `progress.rs`, `lenet.rs`, `edge_kernel.rs`.
+//! Reading order: `args.rs`, `interrupt.rs`, `terminal_size.rs`, `color.rs`, `progress.rs`, `lenet/mod.rs`, `edge_kernel.rs`.
 
 mod args;
+mod color;
 pub mod edge_kernel;
 mod interrupt;
 pub mod lenet;
 mod progress;
+mod terminal_size;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;

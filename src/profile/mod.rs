@@ -189,13 +189,13 @@ impl Drop for Profile {
 /// # assert_eq!(squares.len(), 100);
 /// ```
 pub fn mark(name: &'static str) {
-    if IS_ON.get() {
-        end_lap(name, Pass::Outside, Work::default());
-    }
+    end_lap(name, Pass::Outside, Work::default());
 }
 
 fn end_lap(name: &'static str, pass: Pass, work: Work) {
-    let _ = CLOCK.try_with(|clock| clock.borrow_mut().lap(name, pass, work));
+    if IS_ON.get() {
+        let _ = CLOCK.try_with(|clock| clock.borrow_mut().lap(name, pass, work));
+    }
 }
 
 /// What the tape knows of an op when it is recorded, where this thread has a profile.
@@ -220,17 +220,15 @@ pub(crate) fn forward(
     Some(Recorded { op, backward: Work::backward(op, &inputs, &output) })
 }
 
+/// The closure of an op: it takes the gradient of the output, and puts those of the inputs into the tape's `A`.
+type Backward<A> = Box<dyn FnOnce(Tensor, &mut A)>;
+
 /// The closure of an op, timed where there was a profile when the op was recorded.
-pub(crate) fn timed<A: 'static>(
-    recorded: Option<Recorded>,
-    backward: Box<dyn FnOnce(Tensor, &mut A)>,
-) -> Box<dyn FnOnce(Tensor, &mut A)> {
+pub(crate) fn timed<A: 'static>(recorded: Option<Recorded>, backward: Backward<A>) -> Backward<A> {
     let Some(Recorded { op, backward: work }) = recorded else { return backward };
     Box::new(move |dy, adjoints| {
         mark(REST);
         backward(dy, adjoints);
-        if IS_ON.get() {
-            end_lap(op, Pass::Backward, work);
-        }
+        end_lap(op, Pass::Backward, work);
     })
 }

@@ -1,11 +1,13 @@
 //! The training of `lenet`, from the first note to the last: what it prints, keeps and saves.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use flate2::Crc;
 
-use super::super::progress::Progress;
+use super::super::progress::{Progress, accuracy_line, time_left};
+use super::super::terminal_size::columns;
 use super::super::{Stop, interrupt, note, say};
 use super::report::Pages;
 use super::train::Plan;
@@ -61,7 +63,7 @@ pub(super) fn run(
 
     let mut bar = Bar::new(plan);
     let mut failure: Result<(), Stop> = Ok(());
-    let (mut last, mut test) = (position, None);
+    let (mut last, mut test, mut accuracies) = (position, None, Vec::new());
     let stop = interrupt::flag();
     let profile = plan.profile.then(|| (Peak::measure(), Profile::start()));
     let outcome = train_from(&mut *net, &mut optimizer, &data, training, position, stop, |moment| {
@@ -75,6 +77,7 @@ pub(super) fn run(
             train::Progress::Epoch(epoch) => {
                 bar.clear();
                 test = Some(epoch.test);
+                accuracies.push(epoch.test.accuracy());
                 say(&line(epoch))
             }
         };
@@ -95,6 +98,10 @@ pub(super) fn run(
             if let Some(path) = &plan.save {
                 let test = test.unwrap_or_else(|| train::evaluate(&*net, &data.test));
                 save_model(&*net, path, &facts(plan, &data, &*net, test))?;
+            }
+            if accuracies.len() > 1 && !quiet {
+                let coloured = plan.color.is_used_on(&io::stdout());
+                say(&accuracy_line(&accuracies, training.epochs, columns(), coloured))?;
             }
             say(&format!("parameter hash {:016x}", net.parameter_hash()))?;
             if let (Some(path), false) = (&plan.save, quiet) {
@@ -333,18 +340,32 @@ struct Bar {
     epochs: usize,
     /// When the epoch's first step was done, and how many images it had seen then.
     first: Option<(Instant, usize)>,
+    /// When the first step of all was done, and which one it was: an estimate of what is left covers evaluations, too.
+    start: Option<(Instant, usize)>,
 }
 
 impl Bar {
     fn new(plan: &Plan) -> Bar {
-        Bar { progress: Progress::new(plan.quiet), epochs: plan.training.epochs, first: None }
+        Bar {
+            progress: Progress::new(plan.quiet, plan.color),
+            epochs: plan.training.epochs,
+            first: None,
+            start: None,
+        }
     }
 
     fn draw(&mut self, step: &Step) {
         let (start, before) = *self.first.get_or_insert_with(|| (Instant::now(), step.seen));
+        let done = (step.epoch - 1) * step.steps + step.step;
+        let (began, first) = *self.start.get_or_insert_with(|| (Instant::now(), done));
+        if !self.progress.is_due() {
+            return;
+        }
         let rate = (step.seen - before) as f64 / start.elapsed().as_secs_f64().max(1e-9);
         let name = format!("epoch {}/{}", step.epoch, self.epochs);
-        let facts = format!("loss {:.4}  {rate:.0} images/s", step.loss);
+        let left = time_left(began.elapsed(), done - first, self.epochs * step.steps - done);
+        let others = [format!("loss {:.4}", step.loss), format!("{rate:.0} images/s")];
+        let facts: Vec<String> = left.into_iter().chain(others).collect();
         self.progress.draw(&name, step.step, step.steps, &facts);
     }
 

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::super::args::{Args, Command, Opt};
+use super::super::color::{COLOR, Color};
 use super::super::{Stop, interrupt, note, warn_of_debug_build};
 use super::{DATA, THREADS, data_folder, net_name, set_threads};
 use crate::Error;
@@ -46,6 +47,7 @@ pub(super) const COMMAND: Command = Command {
         THREADS,
         DATA,
         Opt { name: "--profile", value: "", help: "print, at the end, where the time went: op by op" },
+        COLOR,
         Opt { name: "--quiet", value: "", help: "print the lines of the epochs only" },
     ],
     notes: "Each epoch prints its mean training loss, the accuracy on the training images as they were seen, the accuracy on\n\
@@ -69,6 +71,7 @@ pub(super) struct Plan {
     pub report: Option<PathBuf>,
     pub profile: bool,
     pub draw_tape: Option<PathBuf>,
+    pub color: Color,
     pub quiet: bool,
 }
 
@@ -113,6 +116,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         report: args.path("--report"),
         profile: args.flag("--profile"),
         draw_tape: args.path("--draw-tape"),
+        color: Color::of(args)?,
         quiet: args.flag("--quiet"),
     };
     super::run::run(&plan, checkpoints, newest)
