@@ -9,6 +9,7 @@ use super::{net_name, new_net};
 use crate::data::FashionMnist;
 use crate::file;
 use crate::nn::Module;
+use crate::profile::{Peak, Row};
 use crate::report::lenet::{History, Report, State};
 use crate::save::log::Line;
 use crate::train::{self, Position};
@@ -50,6 +51,7 @@ impl<'a> Pages<'a> {
             options: plan.options(),
             begins_at,
             test_logits: Vec::new(),
+            profile: None,
         };
         Some(Pages { path, report })
     }
@@ -61,6 +63,11 @@ impl<'a> Pages<'a> {
         self.report.test_logits.clear();
         self.report.test_logits.extend_from_slice(logits);
         self.write(net, &State::Running)
+    }
+
+    /// Takes the profile of the training, for the last page.
+    pub fn profile(&mut self, peak: Peak, rows: Vec<Row>) {
+        self.report.profile = Some((peak, rows));
     }
 
     /// Writes the page, whole or not at all.

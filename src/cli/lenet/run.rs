@@ -91,6 +91,9 @@ pub(super) fn run(
     failure?;
     if let Some((peak, profile)) = profile {
         say(&profile.table(&peak))?;
+        if let Some(pages) = &mut keeper.pages {
+            pages.profile(peak, profile.rows());
+        }
     }
     match outcome {
         Outcome::Finished => {

@@ -157,7 +157,7 @@ fn montage(layer: &str, values: &Tensor, image: usize, class: &str) -> Html {
     let maps = &all[image * channels * height * width..][..channels * height * width];
     let across = channels.min(if width > 12 { 3 } else { 8 });
     let down = channels.div_ceil(across);
-    let (full, scale) = (across * (width + 1) - 1, if width > 12 { 4 } else { 4 });
+    let (full, scale) = (across * (width + 1) - 1, 4);
     let mut pixels = vec![1.0; full * (down * (height + 1) - 1)];
     for (i, &value) in maps.iter().enumerate() {
         let (map, row, column) = (i / (height * width), i / width % height, i % width);

@@ -7,6 +7,7 @@
 //! | gradients and activations, and why it stands still at first | `layers.rs`, `stall.rs` |
 //! | what it takes for what | `classes.rs` |
 //! | kernels and feature maps | `kernels.rs` |
+//! | where the time went | `profile.rs` |
 //!
 //! All numbers of the training come from its [`History`], which is the log. The page carries it along, so that
 //! [`compare()`] can lay two pages over each other. Next to read: `history.rs`.
@@ -18,11 +19,13 @@ mod history;
 mod kernels;
 mod layers;
 mod machine;
+mod profile;
 mod stall;
 
 use crate::data::CLASSES;
 use crate::data::{DatasetName, FashionMnist};
 use crate::nn::Module;
+use crate::profile::{Peak, Row};
 use crate::report::chart::digits;
 use crate::report::page::{Html, Page};
 use crate::{parallel, simd};
@@ -57,6 +60,8 @@ pub struct Report<'a> {
     pub begins_at: Option<String>,
     /// The net's outputs for the test images at the end of the last epoch; empty before the first.
     pub test_logits: Vec<f32>,
+    /// Where the time went, and what the machine can do at most: at the end of a training that was profiled.
+    pub profile: Option<(Peak, Vec<Row>)>,
 }
 
 /// Seconds after which an open page looks for a new one.
@@ -94,6 +99,9 @@ impl Report<'_> {
         }
         if let Some(maps) = kernels::maps(net, &self.data.test, &names) {
             page.section("Feature maps", maps);
+        }
+        if let Some((peak, rows)) = &self.profile {
+            page.section("Where the time went", profile::section(rows, peak));
         }
         page.section("Net, options, machine", self.circumstances(net));
         page.data(history::DATA, &history.lines());
