@@ -69,7 +69,10 @@ fn a_bar_is_as_wide_as_the_terminal() {
                 bar.starts_with(&"epoch "[..6.min(room)]) && bar.chars().count() <= room,
                 "{columns}: {bar:?}"
             );
-            assert_eq!(bar.contains(" loss "), room > 45, "{columns}: {bar:?}");
+            // Between, it depends on whether there is a time left to tell of.
+            if !(45..=65).contains(&room) {
+                assert_eq!(bar.contains(" loss "), room > 65, "{columns}: {bar:?}");
+            }
             assert_eq!(bar.contains('['), room > 20, "{columns}: {bar:?}");
             assert_eq!(bar.contains(" images/s"), room > 70, "{columns}: {bar:?}");
         }

@@ -53,8 +53,8 @@ impl Memory {
 /// }
 /// impl Keep for Winners {
 ///     fn memory(&self, show: &mut dyn FnMut(Memory)) {
-///         self.y.memory(show);
-///         self.places.memory(show);
+///         Keep::memory(&self.y, show);
+///         Keep::memory(&self.places, show);
 ///     }
 /// }
 /// ```

@@ -186,7 +186,7 @@ mod tests {
     fn a_sparkline_goes_from_the_lowest_to_the_highest() {
         assert_eq!(sparkline(&[0.1, 0.8, 0.5, 0.4], 80), "▁█▅▄");
         assert_eq!(sparkline(&[0.5, 0.5], 80), "▁▁");
-        assert_eq!(sparkline(&[0.0, 7.0, 1.0, 6.0, 2.0, 5.0], 3), "█▆▅");
+        assert_eq!(sparkline(&[0.0, 7.0, 1.0, 6.0, 2.0, 5.0], 3), "█▅▁");
         let many: Vec<f64> = (0..1000).map(f64::from).collect();
         assert_eq!(sparkline(&many, 8), "▁▂▃▄▅▆▇█");
         assert_eq!((sparkline(&[], 80), sparkline(&many, 0)), (String::new(), String::new()));

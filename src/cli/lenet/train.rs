@@ -92,6 +92,7 @@ impl Plan {
 pub(super) fn run(args: &Args) -> Result<(), Stop> {
     let given = Given::parse(args)?;
     set_threads(args)?;
+    let color = Color::of(args)?;
     warn_of_debug_build();
     interrupt::catch();
     let (checkpoints, newest) = open_checkpoints(args)?;
@@ -116,7 +117,7 @@ pub(super) fn run(args: &Args) -> Result<(), Stop> {
         report: args.path("--report"),
         profile: args.flag("--profile"),
         draw_tape: args.path("--draw-tape"),
-        color: Color::of(args)?,
+        color,
         quiet: args.flag("--quiet"),
     };
     super::run::run(&plan, checkpoints, newest)
