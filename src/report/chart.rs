@@ -136,7 +136,7 @@ impl Chart {
                 "<rect class=\"shade\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>\
                  <text class=\"note\" x=\"{:.1}\" y=\"{}\">{}</text>",
                 BOTTOM - TOP,
-                from + 3.0,
+                to + 4.0,
                 TOP + 11.0,
                 Escaped(label)
             );
