@@ -152,7 +152,7 @@ impl Html {
         self.raw(&format!("<dl>\n{list}</dl>\n"))
     }
 
-    /// Adds a table. The first cell of every row names it; cells that begin as numbers do stand to the right. On a narrow
+    /// Adds a table. The first cell of every row names it; cells that are numbers stand to the right. On a narrow
     /// screen the table scrolls by itself.
     pub fn table<R, C>(self, caption: &str, head: &[&str], rows: impl IntoIterator<Item = R>) -> Html
     where
@@ -170,7 +170,7 @@ impl Html {
             body.push_str("<tr>");
             for (i, cell) in row.into_iter().enumerate() {
                 let cell = cell.as_ref();
-                let number = cell.trim_start_matches(['-', '−']).starts_with(|c: char| c.is_ascii_digit());
+                let number = cell.trim_end_matches('%').parse::<f64>().is_ok();
                 if numbers.len() <= i {
                     numbers.push(number);
                 }

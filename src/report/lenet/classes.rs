@@ -66,7 +66,7 @@ pub(super) fn section(logits: &[f32], images: &Images, names: &[String]) -> Html
     );
     html = html.heading("The images of which it is surest").paragraph(
         "For each class the images that it has right with the highest probability, and those that it has wrong although it \
-         is sure. Some of the latter are wrong in the data.",
+         is sure. Not every label of the latter would be yours.",
     );
     let cells: Vec<Html> = (0..classes).map(|class| surest(class, &verdicts, images, &name)).collect();
     html.grid(&cells)
