@@ -123,7 +123,7 @@ fn a_folder_in_the_place_of_a_file_is_refused() {
     let place = Place::new("kept-folder");
     let folder = place.at("folder");
     fs::create_dir(&folder).unwrap();
-    for args in [&["--save", &folder][..], &["--log", &folder]] {
+    for args in [&["--save", &folder][..], &["--log", &folder], &["--report", &folder]] {
         let line = refuses(&mut place.train(&[args, &["--epochs", "2"]].concat()));
         assert!(line.starts_with(&format!("{folder}: expected a ")), "{line}");
     }
@@ -212,6 +212,30 @@ fn a_reader_that_goes_away_loses_no_checkpoint() {
     let epochs = epoch.parse::<usize>().unwrap().to_string();
     let (stdout, _) = ends_with(0, &mut place.train(&["--resume", &folder, "--epochs", &epochs]));
     assert_eq!(stdout.lines().count(), 2, "{stdout}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_report_that_was_there() {
+    let place = Place::new("kept-full-report");
+    // A page is about 700 kB; the second does not fit beside the first. The net still does: the page comes last.
+    let script = r#"
+        "$LENET" --data "$DATA" --batch-size 16 --quiet --epochs 1 --report page.html; echo "outside $?"
+        head -c "$(($(wc -c < page.html) / 2))" /dev/zero > small/filler
+        cp page.html small/page.html
+        "$LENET" --data "$DATA" --batch-size 16 --quiet --epochs 1 --report small/page.html; echo "inside $?"
+        cmp page.html small/page.html; echo "same $?"
+        ls -A small
+    "#;
+    let Some(mut shell) = shell_with_disks(&place, 1400, script) else { return };
+    let (stdout, stderr) = ends_with(0, &mut shell);
+    assert!(stdout.contains("outside 0\n"), "{stdout}{stderr}");
+    assert!(stdout.ends_with("inside 1\nsame 0\nfiller\npage.html\n"), "{stdout}{stderr}");
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(
+        errors,
+        ["error: small/page.html: expected a file that can be written, found: No space left on device (os error 28)"]
+    );
 }
 
 /// A log may go to another program while it is written.

@@ -88,6 +88,10 @@ pub(super) fn run(
         }
     });
     bar.clear();
+    if failure.is_err() {
+        // Best effort: an open page shall not wait for more. What went wrong first is what is told.
+        let _ = keeper.last_page(&*net, None, &State::Ended(outcome.to_string()));
+    }
     failure?;
     if let Some((peak, profile)) = profile {
         say(&profile.table(&peak))?;
@@ -97,7 +101,7 @@ pub(super) fn run(
     }
     match outcome {
         Outcome::Finished => {
-            keeper.finish(&*net, &State::Finished)?;
+            let end = keeper.end_log(&*net)?;
             if let Some(path) = &plan.save {
                 let test = test.unwrap_or_else(|| train::evaluate(&*net, &data.test));
                 save_model(&*net, path, &facts(plan, &data, &*net, test))?;
@@ -110,22 +114,21 @@ pub(super) fn run(
             if let (Some(path), false) = (&plan.save, quiet) {
                 note(&format!("saved to {}", path.display()));
             }
-            keeper.tell();
+            // Last, for nothing else shall be lost where there is no room for it.
+            keeper.last_page(&*net, Some(end), &State::Finished)?;
             Ok(())
         }
         Outcome::Stopped { .. } => {
             keeper.save(&*net, &optimizer, &last)?;
-            keeper.finish(&*net, &State::Ended(outcome.to_string()))?;
             match keeper.checkpoints {
                 Some(_) => note(&format!("{outcome}; with --resume it goes on from there")),
                 None => note(&format!("{outcome}")),
             }
-            keeper.tell();
+            keeper.last_page(&*net, None, &State::Ended(outcome.to_string()))?;
             Err(Stop::Interrupted)
         }
         Outcome::Diverged { .. } => {
-            keeper.finish(&*net, &State::Ended(outcome.to_string()))?;
-            keeper.tell();
+            keeper.last_page(&*net, None, &State::Ended(outcome.to_string()))?;
             Err(Stop::Failed(outcome.to_string()))
         }
     }
@@ -282,20 +285,21 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Writes the last line of the log, where the training is done, and the last page.
-    fn finish(&mut self, net: &dyn Module, state: &State) -> crate::Result<()> {
-        let end = (*state == State::Finished).then(|| Line::end(net));
-        if let (Some(log), Some(end)) = (&mut self.log, &end) {
-            log.write(end)?;
-        }
-        self.pages.as_mut().map_or(Ok(()), |pages| pages.finish(end, net, state))
+    /// Writes the last line of the log: the training is done.
+    fn end_log(&mut self, net: &dyn Module) -> crate::Result<Line> {
+        let end = Line::end(net);
+        self.log.as_mut().map_or(Ok(()), |log| log.write(&end))?;
+        Ok(end)
     }
 
-    /// Says where the report is.
-    fn tell(&self) {
-        if let (Some(pages), false) = (&self.pages, self.plan.quiet) {
+    /// Writes the last page and says where it is.
+    fn last_page(&mut self, net: &dyn Module, end: Option<Line>, state: &State) -> crate::Result<()> {
+        let Some(pages) = &mut self.pages else { return Ok(()) };
+        pages.finish(end, net, state)?;
+        if !self.plan.quiet {
             note(&pages.note());
         }
+        Ok(())
     }
 }
 
