@@ -234,7 +234,9 @@ fn a_full_disk_leaves_the_report_that_was_there() {
     let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(
         errors,
-        ["error: small/page.html: expected a file that can be written, found: No space left on device (os error 28)"]
+        [
+            "error: small/page.html: expected a file that can be written, found: No space left on device (os error 28)"
+        ]
     );
 }
 
