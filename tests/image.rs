@@ -96,6 +96,7 @@ fn hostile_pgm_is_refused() {
         (b"hello", "found something else"),
         (b"P5", "the width from 1 to 65535, found the end of the file"),
         (b"P5 # only a comment", "the width from 1 to 65535, found the end of the file"),
+        (b"P51 1 255\n\x00", "white space after P2 or P5, found '1' at byte 2"),
         (b"P5 0 1 255\n", "the width from 1 to 65535, found 0"),
         (b"P5 1 -1 255\n", "the height from 1 to 65535, found '-' at byte 5"),
         (b"P5 1 99999999999 255\n", "the height from 1 to 65535, found a number of 11 digits"),

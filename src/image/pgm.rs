@@ -53,6 +53,9 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<GrayImage, Mistake> {
         _ => return mistake("a PGM picture (starts with P2 or P5)", format_of(bytes)),
     };
     let mut reader = Reader { bytes, at: 2 };
+    if bytes.get(2).is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b'#') {
+        return mistake("white space after P2 or P5", reader.describe());
+    }
     let width = reader.number("the width", 1, MAX_SIDE)? as usize;
     let height = reader.number("the height", 1, MAX_SIDE)? as usize;
     let white = reader.number("the value of white", 1, 65535)?;
