@@ -214,7 +214,8 @@ impl<'a> Keeper<'a> {
         }
         let length = log.as_ref().and_then(Log::len);
         let goes_on = log_start.filter(|&start| length.is_some_and(|length| start < length));
-        if let Some(start) = goes_on.or(length) {
+        // A training that goes on without its log may find it again later.
+        if let Some(start) = goes_on.or(length).or(log_start.filter(|_| plan.log.is_none())) {
             option(LOG_START, start.to_string());
         }
         let steps = data.train.len().div_ceil(plan.training.batch_size);
