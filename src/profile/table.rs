@@ -69,3 +69,32 @@ fn sum(name: &'static str, rows: &[Row]) -> Row {
         sum
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_rows_share_a_line() {
+        let row = |name, milliseconds, flop| Row {
+            name,
+            pass: Pass::Forward,
+            calls: 2,
+            time: Duration::from_millis(milliseconds),
+            work: Work { flop, bytes: 0.0 },
+        };
+        let peak = Peak { one_thread: 10.0, all_threads: 20.0, threads: 2 };
+        let large = row("linear", 5000, 5e10);
+        let cells = |rows: &[Row]| -> Vec<String> {
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            table(rows, &peak).lines().skip(2).map(words).collect()
+        };
+        // Two that take less than a thousandth each, and one alone, which keeps its name.
+        let (a, b) = (row("exp", 4, 0.0), row("ln", 3, 0.0));
+        let found = cells(&[large, a, b]);
+        assert_eq!(found[0], "linear forward 2 5000.0 99.9% 10.0 50.0%");
+        assert_eq!(found[1], "2 others 4 7.0 0.1%");
+        assert_eq!(found[2], "total 5007.0 100.0% 10.0 49.9%");
+        assert_eq!(cells(&[large, a])[1], "exp forward 2 4.0 0.1%");
+    }
+}
