@@ -224,25 +224,24 @@ fn a_training_that_goes_on_has_its_past_from_the_log() {
     let place = Place::new("report-resume");
     let (folder, log, page) = (place.at("kept"), place.at("log.jsonl"), place.at("page.html"));
     ends_with(0, &mut place.train(&["--epochs", "1", "--checkpoint", &folder, "--log", &log]));
-    // Without the log it says where it begins, and shows the rest.
-    let resume = ["--resume", &folder, "--epochs", "2", "--report", &page];
-    ends_with(0, &mut place.train(&resume));
+    // With the log, the page is that of a training that never stopped.
+    ends_with(0, &mut place.train(&["--resume", &folder, "--epochs", "2", "--report", &page, "--log", &log]));
     let text = fs::read_to_string(&page).unwrap();
     check(&text);
-    assert!(text.contains("taken up again in epoch 2 after 0 steps, without a log"), "says nothing of it");
-    assert_eq!(points(&text, "Loss by step", "loss")[0].0, 10.0);
+    assert!(!text.contains("taken up again"), "nothing is missing");
+    assert_eq!(between(&text, "id=\"log\">\n", "</script>").lines().count(), 1 + 2 * 10 + 1);
+    let places =
+        |text: &str| points(text, "Loss by step", "loss").iter().map(|point| point.0).collect::<Vec<_>>();
+    assert_eq!(places(&text), (1..=18).map(f64::from).collect::<Vec<_>>());
+    assert_eq!(table(&text, "The epochs as numbers").len(), 2);
 
-    // With it, the page is that of a training that never stopped.
-    let (resume, log_at) = (["--resume", &folder, "--epochs", "3", "--report", &page], ["--log", &log]);
-    ends_with(0, &mut place.train(&[&resume[..], &log_at].concat()));
+    // Without it, it says where it begins, and shows the rest.
+    ends_with(0, &mut place.train(&["--resume", &folder, "--epochs", "3", "--report", &page]));
     let text = fs::read_to_string(&page).unwrap();
     check(&text);
-    let log = fs::read_to_string(&log).unwrap();
-    // The second epoch was not logged, so neither is it shown.
-    assert!(!text.contains("taken up again"));
-    assert_eq!(between(&text, "id=\"log\">\n", "</script>").lines().count(), log.lines().count());
-    let places: Vec<f64> = points(&text, "Loss by step", "loss").iter().map(|point| point.0).collect();
-    assert_eq!(places, (1..=9).chain(19..=27).map(f64::from).collect::<Vec<_>>());
+    assert!(text.contains("taken up again in epoch 3 after 0 steps, without a log"), "says nothing of it");
+    assert!(text.contains("How the training began is not known here"), "{text:.0}");
+    assert_eq!(places(&text), (19..=27).map(f64::from).collect::<Vec<_>>());
     // What is done already is shown, too.
     ends_with(0, &mut place.train(&["--resume", &folder, "--report", &page]));
     assert!(fs::read_to_string(&page).unwrap().contains("Confusion matrix"));
