@@ -242,6 +242,15 @@ fn a_training_that_goes_on_has_its_past_from_the_log() {
     assert!(text.contains("taken up again in epoch 3 after 0 steps, without a log"), "says nothing of it");
     assert!(text.contains("How the training began is not known here"), "{text:.0}");
     assert_eq!(places(&text), (19..=27).map(f64::from).collect::<Vec<_>>());
+    // With the log again, a part is missing.
+    ends_with(0, &mut place.train(&["--resume", &folder, "--epochs", "4", "--report", &page, "--log", &log]));
+    let text = fs::read_to_string(&page).unwrap();
+    assert!(
+        text.contains("taken up again in epoch 4 after 0 steps; its log (--log) ends before that"),
+        "says nothing"
+    );
+    assert_eq!(places(&text), (1..=18).chain(28..=36).map(f64::from).collect::<Vec<_>>());
+
     // What is done already is shown, too.
     ends_with(0, &mut place.train(&["--resume", &folder, "--report", &page]));
     assert!(fs::read_to_string(&page).unwrap().contains("Confusion matrix"));

@@ -317,7 +317,7 @@ impl Scale {
         }
         let longest = chart.series.iter().map(|series| series.name.chars().count()).max().unwrap_or(0);
         if chart.series.len() > 1 {
-            scale.right = WIDTH - (24.0 + LETTER * longest.min(20) as f64);
+            scale.right = WIDTH - (28.0 + LETTER * longest.min(20) as f64);
         }
         scale.x = if x.0 == x.1 { (x.0 - 0.5, x.1 + 0.5) } else { x };
         scale.y = (low, high);

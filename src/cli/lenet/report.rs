@@ -30,14 +30,19 @@ impl<'a> Pages<'a> {
         position: &Position,
     ) -> Option<Pages<'a>> {
         let path = plan.report.clone()?;
-        let new = *position == Position::start_of(1);
-        let begins_at = (!new && earlier.is_none()).then(|| {
-            let Position { epoch, step, .. } = position;
-            format!(
-                "This training was taken up again in epoch {epoch} after {step} steps, without a log (--log) of what was \
-                 before: all that happened by step or epoch begins there."
-            )
-        });
+        let Position { epoch, step, .. } = position;
+        let again = format!("This training was taken up again in epoch {epoch} after {step} steps");
+        let begins_at = match &earlier {
+            _ if *position == Position::start_of(1) => None,
+            None => Some(format!(
+                "{again}, without a log (--log) of what was before: all that happened by step or epoch begins there."
+            )),
+            // It went on without its log for a while.
+            Some(earlier) if !earlier.reaches(position) => {
+                Some(format!("{again}; its log (--log) ends before that, so a part is missing here."))
+            }
+            Some(_) => None,
+        };
         let mut history = earlier.unwrap_or_default();
         if let Line::Start(start) = start {
             // The options are those of now: there may be more epochs than at first.

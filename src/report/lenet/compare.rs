@@ -81,7 +81,8 @@ fn by_step(runs: &[(&str, &History)]) -> Html {
             chart = chart.line(name, points.collect());
         }
         let chart = if log { chart.logarithmic() } else { chart };
-        Html::new().figure(&chart.svg(text), text)
+        let text = with_last(text, runs, |history| history.steps.last().map(value));
+        Html::new().figure(&chart.svg(&text), &text)
     };
     Html::new().grid(&[
         figure("Loss", "cross-entropy, mean of the batch", "Lower is better.", false, |step| step.loss),
@@ -105,6 +106,14 @@ fn by_step(runs: &[(&str, &History)]) -> Html {
     ])
 }
 
+/// The sentence below a chart, with where its lines end.
+fn with_last(text: &str, runs: &[(&str, &History)], last: impl Fn(&History) -> Option<f64>) -> String {
+    let ends = runs
+        .iter()
+        .filter_map(|(name, history)| Some(format!("{name} ends at {}", digits(last(history)?, 4))));
+    format!("{text} {}.", ends.collect::<Vec<_>>().join(", "))
+}
+
 fn by_epoch(runs: &[(&str, &History)]) -> Html {
     let figure = |title: &str, unit: &str, text: &str, value: fn(&Epoch) -> f64| {
         let mut chart = Chart::new(title, "epoch", unit);
@@ -112,7 +121,8 @@ fn by_epoch(runs: &[(&str, &History)]) -> Html {
             let points = history.epochs.iter().map(|epoch| (epoch.epoch as f64, value(epoch)));
             chart = chart.line(name, points.collect());
         }
-        Html::new().figure(&chart.svg(text), text)
+        let text = with_last(text, runs, |history| history.epochs.last().map(value));
+        Html::new().figure(&chart.svg(&text), &text)
     };
     let table = |(name, history): &(&str, &History)| {
         let rows = history.epochs.iter().map(|epoch| {

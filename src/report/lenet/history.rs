@@ -15,6 +15,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::save::log::{Epoch, Line, Start, Step};
+use crate::train::Position;
 
 /// The most steps that a page shows.
 const SHOWN: usize = 1500;
@@ -69,6 +70,15 @@ impl History {
             return Err(Error::format(path, EXPECTED, "no first line of a training"));
         }
         Ok(history)
+    }
+
+    /// Whether nothing is missing between the last line and a position that a training goes on from.
+    pub fn reaches(&self, position: &Position) -> bool {
+        let (epoch, step) = (position.epoch as u64, position.step as u64);
+        match step {
+            0 => self.epochs.last().map_or(0, |last| last.epoch) + 1 == epoch,
+            _ => self.steps.last().is_some_and(|last| (last.epoch, last.step) == (epoch, step)),
+        }
     }
 
     /// Steps in an epoch, 0 while none is known.
