@@ -69,7 +69,7 @@ fn facts(a: (&str, &History), b: (&str, &History)) -> Html {
         of_last("seconds, last epoch", |epoch| epoch.seconds),
         row("parameter hash", |h| h.parameter_hash.clone().unwrap_or_else(|| "–".to_string())),
     ];
-    Html::new().table("The two trainings", &["", "A", "B"], rows)
+    Html::new().table("The two trainings", &["what", "A", "B"], rows)
 }
 
 fn by_step(runs: &[(&str, &History)]) -> Html {
