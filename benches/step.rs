@@ -1,4 +1,4 @@
-//! Whole steps of LeNet, as `train.rs` does them: from bytes to changed parameters, to logits, or to a score.
+//! Whole steps of LeNet, as `train/mod.rs` does them: from bytes to changed parameters, to logits, or to a score.
 //!
 //! `cargo bench --bench step`. The time per image shows whether a larger batch costs more than its images. A step must also not become slow
 //! where its numbers become subnormal, smaller than 1.2e-38, which takes some processors a hundred times as long.

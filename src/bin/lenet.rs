@@ -1,4 +1,4 @@
-//! Trains LeNet on Fashion-MNIST: `cargo run --release --bin lenet`. All of it is in `src/cli/lenet.rs`.
+//! Trains LeNet on Fashion-MNIST: `cargo run --release --bin lenet`. All of it is in `src/cli/lenet/`.
 
 use std::process::ExitCode;
 

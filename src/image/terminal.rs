@@ -12,7 +12,7 @@
 //! A picture that is too large is shrunk, keeping its proportions; a small one is not enlarged.
 //!
 //! This file does not ask whether there is a terminal or how wide it is. Next to read: the training loop in
-//! `train.rs`.
+//! `train/mod.rs`.
 
 use super::GrayImage;
 
