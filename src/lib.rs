@@ -44,6 +44,7 @@
 //! - A wrong shape panics at the caller's line with the op, the shapes and the rule. What comes from outside (files, arguments)
 //!   returns an [`Error`] that says where, what was expected and what was found.
 //! - From the second step on, training allocates no tensor memory.
+//! - `unsafe` stays in small rooms: [`unsafe_code`] lists every block with its argument.
 
 #![deny(missing_docs)]
 // Comparisons like `!(a <= b)` are meant: they are true for NaN.
@@ -101,6 +102,11 @@ pub mod report;
 
 // The command lines of the two programs.
 pub mod cli;
+
+/// Every `unsafe` block, and why it is sound.
+///
+#[doc = include_str!("unsafe.md")]
+pub mod unsafe_code {}
 
 pub use autograd::{Gradients, Param, Tape, Var, gradcheck};
 pub use error::{Error, Result};

@@ -183,12 +183,11 @@ fn run_on_pool(pool: &Pool, count: usize, work: &(impl Fn(usize) + Sync)) -> std
     };
     start_missing_workers(pool);
 
-    let work: &(dyn Fn() + Sync) = &take_parts;
-    // Workers reach the closure only through `state.job`, and count themselves in `active` under the same lock. Below, the
-    // job is removed and `active` waited down to zero before `take_parts` and what it borrows go out of scope, and nothing in
-    // between unwinds.
     type Work<'a> = dyn Fn() + Sync + 'a;
-    // SAFETY: only the lifetime is changed, and by the above the closure outlives its last use.
+    let work: &Work = &take_parts;
+    // SAFETY: only the lifetime is changed, and the closure outlives its last use: workers reach it only through `state.job`, and count
+    // themselves in `active` under the same lock. Below, the job is removed and `active` waited down to zero before `take_parts` and what
+    // it borrows go out of scope, and nothing in between unwinds.
     let work: *const Work = unsafe { std::mem::transmute::<&Work, &Work<'static>>(work) };
     let shared = &*pool.shared;
     let mut state = lock(&shared.state);
