@@ -1,17 +1,12 @@
-//! Everything that has `unsafe` in it, in sizes that Miri gets through in two minutes: it finds reads and writes outside of memory,
-//! of memory that two borrow, and races between threads.
+//! Everything that has `unsafe` in it, or stands on it, in sizes that Miri gets through in two minutes (`tests/sanitizers.sh miri`): it finds
+//! reads and writes outside of memory, of memory that two borrow, and races between threads.
 //!
-//! ```sh
-//! TAPEGRAD_ISA=scalar TAPEGRAD_THREADS=3 MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" \
-//!     cargo +nightly miri test --test unsafe_rooms
-//! ```
-//!
-//! (The threads of the pool never end, which Miri would call a leak.) Miri interprets plain Rust, so what the instructions of a CPU do is
-//! left to `kernels.rs` and `guard_pages.rs`. What the numbers are is asked here only as far as it costs nothing.
+//! Miri interprets plain Rust, so what the instructions of a CPU do is left to `guard_pages.rs` and the other sanitizers. What the numbers
+//! are is asked here only as far as it costs nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tapegrad::gemm::{self, Matrix, MatrixMut, Start, naive};
+use tapegrad::gemm::{self, Matrix, MatrixMut, Packed, Start, naive};
 use tapegrad::nn::{Init, Module};
 use tapegrad::ops::conv2d::Conv2dOptions;
 use tapegrad::optim::{Adam, Optimizer, Sgd};
@@ -53,6 +48,53 @@ fn buffers() {
     scratch.fill(1.0);
     drop(scratch);
     assert_eq!(Scratch::new(20).len(), 20);
+}
+
+/// Chains of views, read where they lie, copied, and written through a copy that leaves the first alone.
+#[test]
+fn views() {
+    let x = tensor([3, 4, 5]);
+    let views = [
+        x.permute(&[2, 0, 1]),
+        x.narrow(1, 1, 2).transpose(0, 2),
+        x.slice(2, 1..4).select(0, 2).unsqueeze(1).expand([4, 2, 3]),
+        x.unfold(2, 3, 2).unfold(1, 2, 1),
+        x.reshape([4, 15]).t().flatten(0),
+        x.select(1, 3).slice(1, 3..),
+        x.narrow(0, 1, 0).expand([2, 0, 4, 5]),
+    ];
+    for view in views {
+        let mut copy = view.contiguous();
+        assert_eq!(copy.to_vec(), view.to_vec());
+        copy.data_mut().fill(f32::NAN);
+        assert!(view.to_vec().iter().all(|x| !x.is_nan()), "{}", view.shape());
+        assert_eq!((&view + &view).sum().item(), 2.0 * view.sum().item());
+    }
+    assert_eq!(x.to_vec(), numbers(60));
+}
+
+/// An A that lies packed, shared by the threads that multiply with it into bands, and a transpose.
+#[test]
+fn packing() {
+    let (m, n, k) = (18, 35, 7);
+    let (a, b) = (numbers(m * k), numbers(k * n));
+    let (a, b) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
+    let (mut got, mut want) = (vec![0.0; m * n], vec![0.0; m * n]);
+    naive::multiply(Start::Zero, &a, &b, MatrixMut::new(&mut want, m, n));
+
+    let width = gemm::tile_rows(m, n);
+    let mut panels = vec![0.0; Packed::size(m, k, width)];
+    gemm::pack_left(&a, width, &mut panels);
+    let packed = Packed::of(&panels, m, k, width);
+    for_each_part(MatrixMut::new(&mut got, m, n).split_columns(16), |i, band| {
+        let columns = b.transposed().rows_from(16 * i, band.cols());
+        gemm::multiply_block(Start::Zero, &packed, &columns, band);
+    });
+    assert_eq!(got, want);
+
+    let mut turned = vec![0.0; m * k];
+    gemm::transpose(a, MatrixMut::new(&mut turned, k, m));
+    assert!((0..m * k).all(|at| turned[at] == a.get(at % m, at / m)));
 }
 
 /// Parts of memory on several threads, calls inside of calls, and a part that panics.
@@ -174,4 +216,25 @@ fn steps_of_training() {
             optimizer.step(&mut net, &loss.backward());
         }
     }
+}
+
+/// Tapes side by side and one after the other, left without a backward, and gradients that outlive all of them.
+#[test]
+fn tapes() {
+    let (a, b) = (tensor([3, 4]), tensor([4]));
+    let kept = {
+        let (first, second) = (Tape::training(), Tape::training());
+        let (x, y) = (first.variable(&a), second.variable(&a));
+        let b = first.variable(&b);
+        let loss = (x.t().matmul(x) * b + x.narrow(0, 1, 1).sum()).square().sum();
+        let left = (y * y).sigmoid().sum();
+        assert!(left.item().is_finite());
+        let grads = loss.backward();
+        [grads[x].clone(), grads[b].clone()]
+    };
+    assert_eq!(kept[0].shape(), a.shape());
+    assert_eq!(kept[1].shape(), b.shape());
+    let tape = Tape::inference();
+    let x = tape.input(&a);
+    assert_eq!((x - x.detach()).abs().sum().item(), 0.0);
 }
