@@ -61,6 +61,20 @@ fn the_pixels_may_lie_in_any_number_of_chunks() {
     assert_eq!(png::decode(&file(&hint)).unwrap().to_bytes(), [9]);
 }
 
+/// Some programs write a zlib header that declares a smaller window than the matches need. Browsers read that; so do we.
+#[test]
+fn a_match_may_be_farther_back_than_the_declared_window() {
+    // Filter 0, then 256 pixels that do not repeat.
+    let row: Vec<u8> = (0..257).map(|i| (i * i / 3) as u8).collect();
+    let mut stream = zlib(&row.repeat(2));
+    assert!(stream.len() < 2 * row.len() - 100, "the second row is no match");
+    // Deflate with a window of 256 bytes, and what makes that divisible by 31.
+    stream[..2].copy_from_slice(&[0x08, 0x1d]);
+    let image =
+        png::decode(&file(&[("IHDR", &header(256, 2, GRAY)), ("IDAT", &stream), ("IEND", &[])])).unwrap();
+    assert_eq!(image.to_bytes(), row[1..].repeat(2));
+}
+
 /// The reader is held against Pillow above, so here it may hold the writer.
 #[test]
 fn png_holds_every_pixel() {

@@ -4,6 +4,10 @@
 //! content is a slice of the file and never a copy, every CRC-32 is checked, and of the zlib stream no more is
 //! decompressed than the caller has room for.
 //!
+//! Two faults of a stream harm nobody and are let pass. A match may be farther back than the window that the zlib header
+//! declares: some programs write such headers, and browsers read them. And one may reach back to before the first byte,
+//! where `flate2` has zeros: no damage looks like that, since the Adler-32 must be right with the zeros in it.
+//!
 //! This file gives no chunk a meaning. Next to read: `image/png/reader.rs`.
 
 use super::SIGNATURE;

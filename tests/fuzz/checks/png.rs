@@ -1,14 +1,15 @@
 //! Any bytes at all are a PNG picture or an error of one line, and a picture survives being written and read again.
 //!
 //! A fuzzer does not find checksums, so each input is taken three times: as a file; as a file whose checksums are made
-//! right; and as the parts that a file is then made of. `agrees` may hold a picture against the same file read by others.
+//! right; and as the parts that a file is then made of. `agrees` may hold what was read, or why not, against others.
 
 use flate2::Crc;
+use tapegrad::Result;
 use tapegrad::image::{GrayImage, png};
 
 const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
 
-pub fn check(bytes: &[u8], agrees: &dyn Fn(&[u8], &GrayImage)) {
+pub fn check(bytes: &[u8], agrees: &dyn Fn(&[u8], &Result<GrayImage>)) {
     check_file(bytes, agrees);
     check_file(&mended(bytes), agrees);
     if let Some(file) = assembled(bytes) {
@@ -16,8 +17,9 @@ pub fn check(bytes: &[u8], agrees: &dyn Fn(&[u8], &GrayImage)) {
     }
 }
 
-fn check_file(file: &[u8], agrees: &dyn Fn(&[u8], &GrayImage)) {
-    match png::decode(file) {
+fn check_file(file: &[u8], agrees: &dyn Fn(&[u8], &Result<GrayImage>)) {
+    let read = png::decode(file);
+    match &read {
         Ok(image) => {
             assert_eq!(image.pixels().len(), image.width() * image.height());
             assert!(
@@ -25,12 +27,12 @@ fn check_file(file: &[u8], agrees: &dyn Fn(&[u8], &GrayImage)) {
             );
             // Deflate is slow beside all else here.
             if image.pixels().len() < 4096 {
-                assert_eq!(png::decode(&png::encode(&image, 1).unwrap()).unwrap(), image);
+                assert_eq!(png::decode(&png::encode(image, 1).unwrap()).unwrap(), *image);
             }
-            agrees(file, &image);
         }
         Err(error) => assert!(!error.to_string().contains(['\n', '\r']), "{error}"),
     }
+    agrees(file, &read);
 }
 
 fn crc(bytes: &[u8]) -> [u8; 4] {
