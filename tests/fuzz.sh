@@ -7,7 +7,8 @@
 # tests/fuzz/corpus/, where tests/corpus.rs checks it for ever. What is found on the way lies in tests/fuzz/target/found/; the few files
 # of it that reach code that the corpus does not are added to it by
 #
-#     cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET tests/fuzz/corpus/TARGET tests/fuzz/target/found/TARGET -- -merge=1
+#     cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET tests/fuzz/corpus/TARGET tests/fuzz/target/found/TARGET -- \
+#         -set_cover_merge=1 -use_counters=0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
