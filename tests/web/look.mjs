@@ -1,72 +1,115 @@
 // Opens every page of a folder in Chromium and says what is wrong with it: node look.mjs FOLDER [FOLDER FOR PICTURES]
 
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { HtmlValidate } from "html-validate";
-import { chromium } from "playwright-core";
+import { open, shoot } from "./chromium.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SIZES = { desk: { width: 1200, height: 900 }, phone: { width: 360, height: 740 } };
 const MOST_BYTES = 3_000_000;
+// Colours do not depend on the width, nor names and roles on colours: no rule of axe's is asked twice of the same thing.
+const contrast = { runOnly: { type: "rule", values: ["color-contrast"] } };
+const allElse = { rules: { "color-contrast": { enabled: false } } };
+const LOOKS = [
+    { name: "desk-light", width: 1200, height: 900, scheme: "light", rules: [contrast, allElse] },
+    { name: "desk-dark", width: 1200, height: 900, scheme: "dark", rules: [contrast] },
+    { name: "phone-light", width: 360, height: 740, scheme: "light", rules: [allElse] },
+    { name: "phone-dark", width: 360, height: 740, scheme: "dark", rules: [] },
+    // A4 with margins of 1 cm, at 96 pixels an inch.
+    { name: "print", width: 718, height: 1046, scheme: "light", media: "print", rules: [] },
+];
 
 const [folder, pictures] = process.argv.slice(2);
 const wrong = [];
+const browser = await open();
 
-// Chromium looks for updates and for its maker's hosts on its own; it shall not.
-const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-
-async function look(file, size, scheme) {
-    const where = `${basename(file)}, ${size}, ${scheme}`;
-    const context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme });
+async function look(file, { name, width, height, scheme, media, rules }) {
+    const where = `${basename(file)}, ${name}`;
+    const say = (text) => wrong.push(`${where}: ${text}`);
+    const isPage = file.endsWith(".html");
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
     const page = await context.newPage();
+    if (media) await page.emulateMedia({ media });
     const address = pathToFileURL(resolve(file)).href;
-    page.on("console", (message) => wrong.push(`${where}: console: ${message.text()}`));
-    page.on("pageerror", (error) => wrong.push(`${where}: script: ${error.message}`));
+    page.on("console", (message) => say(`console: ${message.text()}`));
+    page.on("pageerror", (error) => say(`script: ${error.message}`));
     page.on("request", (request) => {
-        if (request.url() !== address && !request.url().startsWith("data:")) wrong.push(`${where}: asks for ${request.url()}`);
+        if (request.url() !== address && !request.url().startsWith("data:")) say(`asks for ${request.url()}`);
     });
     await page.goto(address);
-    const { width, height } = await page.evaluate(() => ({
+    const found = await page.evaluate(() => ({
         width: document.documentElement.scrollWidth,
         height: document.documentElement.scrollHeight,
+        unread: [...document.images].filter((image) => image.naturalWidth === 0).length,
+        cut: [...document.querySelectorAll(".wide, pre")].filter((box) => box.checkVisibility() && box.scrollWidth > box.clientWidth).length,
     }));
-    if (width > SIZES[size].width && file.endsWith(".html")) wrong.push(`${where}: ${width} pixels wide, scrolls sideways`);
-    if (height < 100) wrong.push(`${where}: nothing is shown`);
-    if (file.endsWith(".html")) {
-        await page.evaluate(axe);
-        const { violations, passes } = await page.evaluate(() => window.axe.run());
+    if (isPage && found.width > width) say(`${found.width} pixels wide, scrolls sideways`);
+    if (found.height < 100) say("nothing is shown");
+    if (found.unread > 0) say(`${found.unread} pictures that cannot be read`);
+    // On paper nothing scrolls.
+    if (media === "print" && found.cut > 0) say(`${found.cut} tables or texts are cut off`);
+    if (isPage && name === "desk-light") await point(page, say);
+    if (isPage && rules.length > 0) await page.evaluate(axe);
+    for (const options of isPage ? rules : []) {
+        const { violations, passes } = await page.evaluate((options) => window.axe.run({ resultTypes: ["violations"], ...options }), options);
         for (const { id, help, nodes } of violations) {
-            wrong.push(`${where}: axe: ${id}: ${help}: ${nodes.length} places, ${nodes[0].html.slice(0, 200)}`);
+            say(`axe: ${id}: ${help}: ${nodes.length} places, ${nodes[0].html.slice(0, 200)}`);
         }
-        if (passes.length === 0) wrong.push(`${where}: axe looked at nothing`);
+        if (passes.length === 0) say("axe looked at nothing");
     }
-    if (pictures) {
-        const picture = join(pictures, `${basename(file)}-${size}-${scheme}.png`);
-        await page.screenshot({ path: picture, fullPage: true });
-    }
+    if (pictures) await shoot(page, join(pictures, `${basename(file)}-${name}.png`));
     await context.close();
+}
+
+// The values under the pointer, and with the keyboard under the arrow keys.
+async function point(page, say) {
+    for (const drawing of ["svg.chart", "img[data-low]"]) {
+        const first = page.locator(drawing).first();
+        if ((await first.count()) === 0) continue;
+        const output = () => first.evaluate((element) => element.parentNode.querySelector("output").textContent);
+        await first.hover();
+        const under = await output();
+        await first.focus();
+        await page.keyboard.press("Home");
+        await page.keyboard.press("ArrowRight");
+        const second = await output();
+        await page.keyboard.press("ArrowLeft");
+        const values = [under, second, await output()];
+        if (values.some((text) => !/[0-9]/.test(text))) say(`${drawing}: expected values, found ${JSON.stringify(values)}`);
+        if (values[1] === values[2]) say(`${drawing}: the arrow keys do not move from ${values[1]}`);
+    }
 }
 
 const validator = new HtmlValidate({
     extends: ["html-validate:standard"],
     rules: { "long-title": "off", "no-inline-style": "off" },
 });
+async function validate(file, text) {
+    const { results } = await validator.validateString(text);
+    for (const { line, message, ruleId } of results.flatMap((result) => result.messages).slice(0, 20)) {
+        wrong.push(`${basename(file)}:${line}: HTML: ${message} (${ruleId})`);
+    }
+}
+
+// The PNG files inside of the pages, for others to read.
+let inside = 0;
+for (const file of readdirSync(folder).filter((name) => name.endsWith(".html"))) {
+    const sources = readFileSync(join(folder, file), "utf8").matchAll(/src="data:image\/png;base64,([^"]*)"/g);
+    for (const [, letters] of sources) writeFileSync(join(folder, `inside-${inside++}.png`), Buffer.from(letters, "base64"));
+}
+
 const files = readdirSync(folder).filter((name) => /\.(html|svg)$/.test(name)).map((name) => join(folder, name));
+const todo = files.flatMap((file) => LOOKS.map((look) => [file, look]));
+async function work() {
+    for (let next = todo.shift(); next; next = todo.shift()) await look(...next);
+}
+await Promise.all([work(), work()]);
 for (const file of files) {
     const bytes = readFileSync(file);
     if (bytes.length > MOST_BYTES) wrong.push(`${basename(file)}: ${bytes.length} bytes, more than ${MOST_BYTES}`);
-    if (file.endsWith(".html")) {
-        const { results } = await validator.validateString(bytes.toString());
-        for (const { line, message, ruleId } of results.flatMap((result) => result.messages).slice(0, 20)) {
-            wrong.push(`${basename(file)}:${line}: HTML: ${message} (${ruleId})`);
-        }
-    }
-    for (const size of Object.keys(SIZES)) for (const scheme of ["light", "dark"]) await look(file, size, scheme);
+    if (file.endsWith(".html")) await validate(file, bytes.toString());
     console.log(`${basename(file)}: ${bytes.length} bytes`);
 }
 await browser.close();

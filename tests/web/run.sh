@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Looks at the reports in headless Chromium, at the widths of a desk and a phone, light and dark: no message on the console, no request to
-# anywhere, nothing wider than the screen, nothing that axe-core (accessibility) or html-validate (HTML) finds wrong.
+# Looks at the reports in headless Chromium, at the widths of a desk and a phone, light and dark, and as printed: no message on the console,
+# no request to anywhere, nothing wider than the screen, values under the pointer and the arrow keys, nothing that axe-core (accessibility) or
+# html-validate (HTML) finds wrong. Where pngcheck is installed it reads every PNG file.
 #
 #     tests/web/run.sh                   trains a little, writes the reports, looks at them
 #     tests/web/run.sh --pictures DIR    and keeps a picture of each page in DIR
 #
-# Needs node 20 and Chromium (Debian: apt-get install chromium; CHROMIUM names another); npm fetches the rest.
+# Needs node 20 with npm and Chromium (Debian: apt-get install chromium pngcheck; CHROMIUM names another); npm fetches the rest.
+# Ends with exit code 77 where one of these cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")"
 pictures=
@@ -17,7 +19,15 @@ case "${1:-}" in
     exit 2
     ;;
 esac
-npm ci --silent --no-audit --no-fund
+
+missing() {
+    echo "skipped: $1" >&2
+    exit 77
+}
+command -v npm >/dev/null && node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' || missing "install node 20 with npm"
+[ -x "${CHROMIUM:=/usr/bin/chromium}" ] || missing "$CHROMIUM is not there: apt-get install chromium"
+export CHROMIUM
+npm ci --silent --no-audit --no-fund || missing "npm cannot fetch what package-lock.json names"
 
 cd ../..
 cargo build --quiet --locked --release --bins
@@ -27,5 +37,11 @@ trap 'rm -rf "$pages"' EXIT
 "$bin/lenet" --epochs 2 --quiet --profile --log "$pages/plain.jsonl" --report "$pages/lenet.html" --draw-tape "$pages/tape.svg" >/dev/null
 "$bin/lenet" --epochs 2 --quiet --batch-norm --log "$pages/batch-norm.jsonl" --report "$pages/batch-norm.html" >/dev/null
 "$bin/lenet" compare "$pages/plain.jsonl" "$pages/batch-norm.html" --report "$pages/compare.html"
-"$bin/edge_kernel" --report "$pages/edge.html" >/dev/null
+"$bin/edge_kernel" --report "$pages/edge.html" --out "$pages/edges.png" >/dev/null
 node tests/web/look.mjs "$pages" "$pictures"
+if command -v pngcheck >/dev/null; then
+    pngcheck -q "$pages"/*.png
+    echo "pngcheck: $(ls "$pages"/*.png | wc -l) pictures"
+else
+    echo "skipped: pngcheck is not installed"
+fi
