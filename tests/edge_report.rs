@@ -150,6 +150,8 @@ fn the_page_stands_alone_and_is_well_formed() {
     {
         assert!(page.contains(&format!("<h2 id=\"h{}\">{title}</h2>", n + 1)), "{title}");
     }
+    // Numbers stand to the right, negative ones, too.
+    assert!(page.contains("<td class=\"n\">−") && !page.contains("<td>−"));
     // The same run gives the same page, to the byte.
     assert!(page == report(&scratch, 0).0);
 }
@@ -213,6 +215,36 @@ fn every_value_and_gradient_of_one_step_is_right() {
         for (i, row) in rows.iter().enumerate() {
             let want: Vec<f64> = (0..columns).map(|j| value(i, j)).collect();
             assert_close(name, row, &want, 4);
+        }
+    }
+    // The drawing has the same nodes, with the lengths of these gradients.
+    let drawn = between(&page, "aria-label=\"The tape, drawn\"", "</div>");
+    let length =
+        |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let places = || (0..6).flat_map(|i| (0..7).map(move |j| (i, j)));
+    let by_response = length(&mut places().map(|(i, j)| 2.0 * difference(i, j)));
+    let by = gradient(kernel);
+    for (id, (op, norm)) in [
+        ("input", None),
+        ("b, the bias", Some(by[2].abs())),
+        ("w, the kernel", Some(by[0].hypot(by[1]))),
+        ("conv2d", Some(by_response)),
+        ("input", None),
+        ("sub", Some(by_response)),
+        ("square", Some(42f64.sqrt())),
+        ("sum", Some(1.0)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let title = between(between(drawn, &format!("<g data-node=\"{id}\""), "</g>"), "<title>", "</title>");
+        let (first, last) = (title.lines().next(), title.lines().last().unwrap_or_default());
+        assert_eq!(first, Some(op), "{title}");
+        match norm {
+            Some(norm) => {
+                assert_digits(op, last.strip_prefix("gradient norm ").unwrap_or(last), norm, 4);
+            }
+            None => assert_eq!(last, "wants no gradient"),
         }
     }
     // The parameters, the loss and the step stand in sentences.

@@ -170,7 +170,7 @@ impl Html {
             body.push_str("<tr>");
             for (i, cell) in row.into_iter().enumerate() {
                 let cell = cell.as_ref();
-                let number = cell.trim_end_matches('%').parse::<f64>().is_ok();
+                let number = cell.replace('−', "-").trim_end_matches('%').parse::<f64>().is_ok();
                 if numbers.len() <= i {
                     numbers.push(number);
                 }

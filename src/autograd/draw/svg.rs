@@ -60,7 +60,7 @@ impl Drawing {
         let title = format!("A tape of {}", super::counted(self.total, "value"));
         let mut svg = Svg::default();
         svg.put(&format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tape\" role=\"img\" width=\"{full}\" height=\"{height}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"tape\" role=\"img\" aria-label=\"{title}\" width=\"{full}\" height=\"{height}\" \
              viewBox=\"0 0 {full} {height}\" font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" \
              font-size=\"{SIZE}\">"
         ));

@@ -85,8 +85,8 @@ impl Study<'_> {
                 ),
                 Html::new().figure(
                     &heat_map("the true response: column 1 is 1, column 5 is −1, others 0", &y.to_vec(), 7, 1.0, 24),
-                    "y, its edges: 1 (blue) where white turns black, −1 (orange) where black turns white. The kernel \
-                     that made it, [1, −1], is not told to the net.",
+                    "y, its edges: 1 (blue) where white turns black, −1 (orange, with dashes) where black turns \
+                     white. The kernel that made it, [1, −1], is not told to the net.",
                 ),
                 Html::new().figure(
                     &heat_map("the true kernel: 1 and −1", &k.to_vec(), 2, 1.0, 24),
@@ -163,7 +163,7 @@ impl Study<'_> {
             .paragraph(
                 "Each step compares the response with the true one and moves the two weights and the bias a little \
                  against the gradient of the loss. Above, the two weights; below, the response, whose rows are all \
-                 alike: blue above zero, orange below, white at zero.",
+                 alike: blue above zero, orange with a dash below, white at zero.",
             )
             .then(&moments)
             .grid(&[
@@ -237,12 +237,32 @@ impl Study<'_> {
                  (forward), and then upwards for the gradients, from the loss to the parameters (backward): the \
                  derivative of the loss by each of those values. d before a name means that derivative.",
             )
+            .then(&self.drawn())
             .paragraph(
                 "Numbers are rounded to 4 places here and not in the computation, so a sum by hand may differ in the \
                 last places.",
             )
             .then(&tour.html(self.task, self.run.lr))
             .paragraph("The table above has these three in the row of step 2.")
+    }
+
+    /// The whole tape at a glance.
+    fn drawn(&self) -> Html {
+        // Inside of a page an SVG needs no address of what it is.
+        let drawing = Tour::drawing(self.task, self.seed).to_svg().replacen(
+            " xmlns=\"http://www.w3.org/2000/svg\"",
+            "",
+            1,
+        );
+        Html::new()
+            .raw("<figure>\n<div class=\"wide drawn\" role=\"group\" tabindex=\"0\" aria-label=\"The tape, drawn\">\n")
+            .raw(&drawing)
+            .raw("</div>\n<figcaption>")
+            .text(
+                "What tape.to_svg() draws of this step: who was made of whom, what each op keeps for backward, and how long each gradient \
+                 is. Below, the same values in the same order, with every number.",
+            )
+            .raw("</figcaption>\n</figure>\n")
     }
 
     fn real(&self) -> Html {

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use super::learn::{Kernel, Task, first_kernel};
 use super::{minus, number};
+use crate::autograd::draw::Drawing;
 use crate::autograd::{Keep, Memory};
 use crate::nn::Module;
 use crate::report::page::{Escaped, Html};
@@ -86,6 +87,16 @@ impl Tour {
             square: next(),
             loss: next(),
         }
+    }
+
+    /// The step as its tape, drawn: the numbers of its nodes are those of [`Tour::html`].
+    pub fn drawing(task: &Task, seed: u64) -> Drawing {
+        let conv = first_kernel(seed, true);
+        let tape = Tape::training().watched();
+        let y_hat = conv.forward(tape.input(&task.x.reshape([1, 1, 6, 8])));
+        (y_hat - tape.input(&task.y.reshape([1, 1, 6, 7]))).square().sum().backward();
+        tape.draw()
+            .named([("w, the kernel".to_string(), &conv.weight), ("b, the bias".to_string(), &conv.bias)])
     }
 
     /// The tape from its beginning to the loss, with forward and backward of each op beside each other.
@@ -194,7 +205,7 @@ impl Tour {
             step("b", bias, self.gradient.bias),
         ];
         Html::new()
-            .raw("<ol class=\"tape\" start=\"0\">\n")
+            .raw("<ol class=\"walk\" start=\"0\">\n")
             .then(&out)
             .raw("</ol>\n")
             .heading("And the step itself")
