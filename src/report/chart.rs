@@ -161,7 +161,10 @@ impl Chart {
             svg,
             "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right:.1}\" y1=\"{BOTTOM}\" y2=\"{BOTTOM}\"/>"
         );
-        for tick in ticks::linear(scale.x.0, scale.x.1, 5) {
+        let mut x_ticks = ticks::linear(scale.x.0, scale.x.1, 5);
+        // There is no step or epoch one and a half.
+        x_ticks.retain(|tick| (tick - tick.round()).abs() < 1e-9);
+        for tick in x_ticks {
             let (x, text) = (scale.place_x(tick), digits(tick, 4));
             let _ = writeln!(
                 svg,

@@ -1,4 +1,5 @@
 // Opens every page of a folder in Chromium and says what is wrong with it: node look.mjs FOLDER [FOLDER FOR PICTURES]
+// One of them is killed.html, the page of a training that was killed five minutes ago.
 
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,6 +10,7 @@ import { open, shoot } from "./chromium.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const MOST_BYTES = 3_000_000;
+const KILLED = "killed.html";
 // Colours do not depend on the width, nor names and roles on colours: no rule of axe's is asked twice of the same thing.
 const contrast = { runOnly: { type: "rule", values: ["color-contrast"] } };
 const allElse = { rules: { "color-contrast": { enabled: false } } };
@@ -65,11 +67,11 @@ async function look(file, { name, width, height, scheme, media, rules }) {
 
 // The values under the pointer, and with the keyboard under the arrow keys.
 async function point(page, say) {
-    for (const drawing of ["svg.chart", "img[data-low]"]) {
+    for (const drawing of ["svg.chart", "img[data-low]", "svg.heat[tabindex]"]) {
         const first = page.locator(drawing).first();
         if ((await first.count()) === 0) continue;
         const output = () => first.evaluate((element) => element.parentNode.querySelector("output").textContent);
-        await first.hover();
+        await first.hover({ position: { x: 5, y: 5 } });
         const under = await output();
         await first.focus();
         await page.keyboard.press("Home");
@@ -80,6 +82,15 @@ async function point(page, say) {
         if (values.some((text) => !/[0-9]/.test(text))) say(`${drawing}: expected values, found ${JSON.stringify(values)}`);
         if (values[1] === values[2]) say(`${drawing}: the arrow keys do not move from ${values[1]}`);
     }
+}
+
+// A page of a training that was killed goes on reading itself again; it says how old it is.
+async function killed(file) {
+    const page = await browser.newPage();
+    await page.goto(pathToFileURL(resolve(file)).href);
+    const lead = await page.locator(".lead").textContent();
+    if (!/ It was written [5-9] min ago: .*killed\.$/.test(lead)) wrong.push(`${basename(file)}: expected how old it is, found ${lead}`);
+    await page.close();
 }
 
 const validator = new HtmlValidate({
@@ -100,11 +111,12 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".html")))
     for (const [, letters] of sources) writeFileSync(join(folder, `inside-${inside++}.png`), Buffer.from(letters, "base64"));
 }
 
-const files = readdirSync(folder).filter((name) => /\.(html|svg)$/.test(name)).map((name) => join(folder, name));
+const files = readdirSync(folder).filter((name) => /\.(html|svg)$/.test(name) && name !== KILLED).map((name) => join(folder, name));
 const todo = files.flatMap((file) => LOOKS.map((look) => [file, look]));
 async function work() {
     for (let next = todo.shift(); next; next = todo.shift()) await look(...next);
 }
+await killed(join(folder, KILLED));
 await Promise.all([work(), work()]);
 for (const file of files) {
     const bytes = readFileSync(file);

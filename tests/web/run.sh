@@ -38,6 +38,12 @@ trap 'rm -rf "$pages"' EXIT
 "$bin/lenet" --epochs 2 --quiet --batch-norm --log "$pages/batch-norm.jsonl" --report "$pages/batch-norm.html" >/dev/null
 "$bin/lenet" compare "$pages/plain.jsonl" "$pages/batch-norm.html" --report "$pages/compare.html"
 "$bin/edge_kernel" --report "$pages/edge.html" --out "$pages/edges.png" >/dev/null
+# A training that is killed before its first epoch ends; its page is written when it begins.
+"$bin/lenet" --epochs 100000 --batch-size 1 --quiet --report "$pages/killed.html" >/dev/null 2>&1 &
+while kill -0 $! 2>/dev/null && [ ! -e "$pages/killed.html" ]; do sleep 0.1; done
+kill -KILL $!
+wait $! 2>/dev/null || true
+touch -d '5 minutes ago' "$pages/killed.html"
 node tests/web/look.mjs "$pages" "$pictures"
 if command -v pngcheck >/dev/null; then
     pngcheck -q "$pages"/*.png

@@ -27,8 +27,8 @@ pub(super) fn section(before: &dyn Module, after: &dyn Module) -> Option<Html> {
         return None;
     }
     let mut html = Html::new().paragraph(
-        "Blue is above zero, orange below, white zero; the deepest colour is the same before and after. A kernel that is blue \
-         on one side and orange on the other answers to an edge.",
+        "Blue is above zero, orange with a dash below, white zero; the deepest colour is the same before and after. A kernel that \
+         is blue on one side and orange on the other answers to an edge.",
     );
     for ((name, old), (_, new)) in before.iter().zip(&after) {
         let (old, new) = (old.weight.value(), new.weight.value());
@@ -39,11 +39,13 @@ pub(super) fn section(before: &dyn Module, after: &dyn Module) -> Option<Html> {
         let moved = |values: &[f32]| values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let difference: Vec<f32> = old.iter().zip(&new).map(|(old, new)| new - old).collect();
         html = html.heading(&format!("{name}: {} kernels of {height} x {width}", out * channels)).paragraph(&format!(
-            "A row for each of {}, a column for each of {}. Training has moved the weights by {} from {} (Euclidean norm).",
+            "A row for each of {}, a column for each of {}. Training has moved the weights by {} from {} (Euclidean norm). \
+             The deepest colour stands for {}.",
             count(out, "output"),
             count(channels, "input"),
             digits(moved(&difference), 3),
-            digits(moved(&old), 3)
+            digits(moved(&old), 3),
+            digits(largest.into(), 3)
         ));
         // One input: the kernels stand beside each other and not below.
         let (across, size) = if channels == 1 { (out.min(6), 10) } else { (channels, 5) };
