@@ -5,17 +5,19 @@
 #
 #     tests/web/run.sh                   trains a little, writes the reports, looks at them
 #     tests/web/run.sh --pictures DIR    and keeps a picture of each page in DIR
+#     tests/web/run.sh --readme          trains as the README does, and makes its two pictures, which tests/web/pictures keeps
 #
 # Needs node 20 with npm and Chromium (Debian: apt-get install chromium pngcheck; CHROMIUM names another); npm fetches the rest.
 # Ends with exit code 77 where one of these cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")"
-pictures=
+pictures= readme=
 case "${1:-}" in
 "") ;;
 --pictures) mkdir -p "${2:?--pictures: expected a folder}" && pictures=$(cd "$2" && pwd) ;;
+--readme) readme=yes ;;
 *)
-    echo "usage: tests/web/run.sh [--pictures DIR]" >&2
+    echo "usage: tests/web/run.sh [--pictures DIR | --readme]" >&2
     exit 2
     ;;
 esac
@@ -34,6 +36,13 @@ cargo build --quiet --locked --release --bins
 bin=${CARGO_TARGET_DIR:-target}/release
 pages=$(mktemp -d)
 trap 'rm -rf "$pages"' EXIT
+if [ -n "$readme" ]; then
+    "$bin/lenet" --quiet --report "$pages/lenet.html"
+    "$bin/edge_kernel" --report "$pages/edge.html" >/dev/null
+    mkdir -p tests/web/pictures
+    node tests/web/readme.mjs "$pages"
+    exit
+fi
 "$bin/lenet" --epochs 2 --quiet --profile --log "$pages/plain.jsonl" --report "$pages/lenet.html" --draw-tape "$pages/tape.svg" >/dev/null
 "$bin/lenet" --epochs 2 --quiet --batch-norm --log "$pages/batch-norm.jsonl" --report "$pages/batch-norm.html" >/dev/null
 "$bin/lenet" compare "$pages/plain.jsonl" "$pages/batch-norm.html" --report "$pages/compare.html"
