@@ -5,7 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::Kernel;
-use super::lanes::{Register, Token};
+use super::registers::{Register, Token};
 
 /// A token where the CPU and the system support AVX2 and FMA.
 #[inline(always)]

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::Kernel;
-use super::lanes::{Register, Token};
+use super::registers::{Register, Token};
 
 /// A token where the CPU and the system support AVX-512 F, and AVX2 and FMA: every CPU with the one has the others, but a virtual
 /// machine can hide them.

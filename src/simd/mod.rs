@@ -18,9 +18,9 @@
 //! happens once per call, outside the loops; inside, everything is inlined into one function that is compiled for
 //! that instruction set (`#[target_feature]`), so no `-C target-cpu` is needed.
 //!
-//! Reading order: this file, `lanes.rs` (sixteen lanes made of registers), `scalar.rs` (what every operation
-//! means), then one of `avx2.rs`, `avx512.rs`, `neon.rs` (the same in intrinsics), `math.rs` (exp, ln, tanh,
-//! sigmoid), `slices.rs` (loops that run a kernel over memory).
+//! Reading order: this file, `lanes.rs` (what a kernel sees), `registers.rs` (how sixteen lanes are made of registers),
+//! `scalar.rs` (what every operation means), then one of `avx2.rs`, `avx512.rs`, `neon.rs` (the same in intrinsics),
+//! `math.rs` (exp, ln, tanh, sigmoid), `slices.rs` (loops that run a kernel over memory).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -30,6 +30,7 @@ mod lanes;
 pub mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod registers;
 mod scalar;
 pub mod slices;
 

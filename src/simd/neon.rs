@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::Kernel;
-use super::lanes::{Register, Token};
+use super::registers::{Register, Token};
 
 /// A token where the CPU supports NEON, which is everywhere that this file compiles.
 #[inline(always)]

@@ -3,7 +3,7 @@
 //! It is no fast path (a vector of sixteen is an array here), but it runs wherever Rust does, under Miri too, and
 //! the tests hold every other instruction set against it, bit for bit.
 
-use super::lanes::{Register, Token};
+use super::registers::{Register, Token};
 
 /// Every CPU can run plain Rust.
 #[inline(always)]
