@@ -19,8 +19,8 @@ const LOOKS = [
     { name: "desk-dark", width: 1200, height: 900, scheme: "dark", rules: [contrast] },
     { name: "phone-light", width: 360, height: 740, scheme: "light", rules: [allElse] },
     { name: "phone-dark", width: 360, height: 740, scheme: "dark", rules: [] },
-    // A4 with margins of 1 cm, at 96 pixels an inch.
-    { name: "print", width: 718, height: 1046, scheme: "light", media: "print", rules: [] },
+    // A4 less the margins, at 96 pixels an inch.
+    { name: "print", width: 680, height: 1009, scheme: "light", media: "print", rules: [] },
 ];
 
 const [folder, pictures] = process.argv.slice(2);
