@@ -296,6 +296,10 @@ fn the_peak_is_a_rate() {
     for rate in [peak.one_thread, peak.all_threads, multiply_adds(2)] {
         assert!(rate.is_finite() && rate > 0.0, "{peak:?}");
     }
+    // What was better stays.
+    let spoilt = Peak { one_thread: 1e-9, all_threads: f64::MAX, ..peak };
+    let again = spoilt.measured_again();
+    assert!(again.one_thread > 1e-3 && again.all_threads == f64::MAX, "{again:?}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Shape, Tensor};
 pub use peak::{Peak, multiply_adds};
+pub use table::table;
 pub use work::Work;
 
 /// The name of the row of what nobody claims.
@@ -161,12 +162,6 @@ impl Profile {
         let mut rows = CLOCK.with_borrow(|clock| clock.rows.clone());
         rows.sort_by_key(|row| std::cmp::Reverse(row.time));
         rows
-    }
-
-    /// The rows as a table of at most 100 columns; see [`Row`]. Those with less than a thousandth of the time share the last line
-    /// but one.
-    pub fn table(&self, peak: &Peak) -> String {
-        table::table(&self.rows(), peak)
     }
 }
 

@@ -28,6 +28,16 @@ impl Peak {
         let all_threads = if threads == 1 { one_thread } else { multiply_adds(threads) };
         Peak { one_thread, all_threads, threads }
     }
+
+    /// Measures it again and keeps what was better: before and after a long run, of which a busy moment may have spoilt one.
+    pub fn measured_again(self) -> Peak {
+        let other = Peak::measure();
+        Peak {
+            one_thread: self.one_thread.max(other.one_thread),
+            all_threads: self.all_threads.max(other.all_threads),
+            threads: other.threads,
+        }
+    }
 }
 
 /// The multiply-adds that this many threads of the pool do at once, in GFLOP/s. With all of them, since cores slow each other down:

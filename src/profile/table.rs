@@ -15,7 +15,9 @@ const NOTES: &str = "\
 of peak: of what all threads do in multiply-adds alone; empty where operations are not counted\n\
 GB/s: everything that goes in and comes out, once, which is the least that must move";
 
-pub(super) fn table(rows: &[Row], peak: &Peak) -> String {
+/// Rows of a profile as a table of at most 100 columns; see [`Row`]. Those with less than a thousandth of the time share the last line
+/// but one.
+pub fn table(rows: &[Row], peak: &Peak) -> String {
     let total = sum(TOTAL, rows);
     let share = |row: &Row| row.time.as_secs_f64() / total.time.as_secs_f64().max(f64::MIN_POSITIVE);
     let (large, small): (Vec<Row>, Vec<Row>) = rows.iter().partition(|row| share(row) >= SMALL);

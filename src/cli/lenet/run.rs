@@ -15,7 +15,7 @@ use super::{draw_tape, net_name, new_net};
 use crate::data::{DatasetName, FashionMnist};
 use crate::nn::Module;
 use crate::optim::{Adam, Optimizer};
-use crate::profile::{Peak, Profile};
+use crate::profile::{self, Peak, Profile};
 use crate::report::lenet::{History, State};
 use crate::save::checkpoint::{Checkpoint, Checkpoints};
 use crate::save::log::{Line, Log, Probe};
@@ -94,9 +94,11 @@ pub(super) fn run(
     }
     failure?;
     if let Some((peak, profile)) = profile {
-        say(&profile.table(&peak))?;
+        let rows = profile.rows();
+        let peak = peak.measured_again();
+        say(&profile::table(&rows, &peak))?;
         if let Some(pages) = &mut keeper.pages {
-            pages.profile(peak, profile.rows());
+            pages.profile(peak, rows);
         }
     }
     match outcome {

@@ -29,8 +29,8 @@ pub(super) fn section(rows: &[Row], peak: &Peak) -> Html {
         percent(of(Pass::Outside)),
     );
     let note = format!(
-        "The peak is what {} threads do in multiply-adds alone, {:.0} GFLOP/s, measured just before. GB/s counts all that goes in \
-         and comes out, once: the least that must move. Operations are counted by shapes; where none are, the cell is empty.",
+        "The peak is what {} threads do in multiply-adds alone, {:.0} GFLOP/s, measured just before and after. GB/s counts all \
+         that goes in and comes out, once: the least that must move. Operations are counted by shapes; where none are, the cell is empty.",
         peak.threads, peak.all_threads
     );
     let or_empty = |text: Option<String>| text.unwrap_or_default();
