@@ -129,8 +129,8 @@ fn median(values: &[f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// One training of so many steps. They are cut into windows; in the first fifth of each, a young process goes along. Both are then on one
-/// thread, whose time depends least on who else wants the cores.
+/// One training of so many steps. They are cut into windows; in the first fifth of each, a young process goes along. Both have then one
+/// thread, on the same core.
 fn many_steps(name: &str, steps: usize, threads: usize) {
     let data = some_data();
     let windows = (steps / 500).max(2);

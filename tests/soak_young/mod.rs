@@ -1,12 +1,13 @@
 //! A young process beside an old one. Both take a step in turn, over and over, and what counts is how long one takes as a part of the
 //! other.
 //!
-//! How long a step takes is the machine's matter, too: with neighbours on it, it changed by half within a minute. Two steps
-//! one right after the other find the same machine. The other step is one of a process that has just begun and has nothing behind
-//! it: a step in the same process would share whatever has slowed it down.
+//! How long a step takes is the machine's matter, too: with neighbours on it, it changed by half within a minute, and one core was a third
+//! faster than the other. Two steps on the same core, one right after the other, find the same machine. The other step is one of a
+//! process that has just begun and has nothing behind it: a step in the same process would share whatever has slowed it down.
 //!
 //! The young one is the same test binary, started again: it trains from the beginning, and waits before every step for a line.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -47,11 +48,31 @@ pub struct Young {
     /// Closed when dropped, which ends the process.
     ask: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// The cores that this thread may run on when it is alone again.
+    cores: Option<String>,
+}
+
+/// The cores that this thread may run on, where the system says so.
+fn cores() -> Option<String> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    Some(line.trim().to_string())
+}
+
+/// Keeps this thread, and what it starts, on these cores: "0" or "0-3". Without `taskset` it stays where it is.
+fn keep_on(cores: &str) {
+    let Ok(thread) = fs::read_link("/proc/thread-self") else { return };
+    let Some(number) = thread.file_name() else { return };
+    let _ = Command::new("taskset").args(["-p", "-c", cores]).arg(number).stdout(Stdio::null()).status();
 }
 
 impl Young {
-    /// Starts one and waits until it is warm.
+    /// Starts one on the same core as this thread, and waits until it is warm.
     pub fn start(net: &str) -> Young {
+        let cores = cores();
+        if let Some(first) = cores.as_ref().and_then(|cores| cores.split(['-', ',']).next()) {
+            keep_on(first);
+        }
         let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
             .args(["--exact", "--nocapture", super::TEST])
             .env(YOUNG, net)
@@ -61,7 +82,7 @@ impl Young {
             .expect("it starts");
         let ask = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut young = Young { child, ask, answers };
+        let mut young = Young { child, ask, answers, cores };
         young.answer();
         young
     }
@@ -90,5 +111,8 @@ impl Drop for Young {
         self.ask = None;
         // It may be on its way to panic with us.
         let _ = self.child.wait();
+        if let Some(cores) = &self.cores {
+            keep_on(cores);
+        }
     }
 }
