@@ -292,7 +292,7 @@ fn memory_files_threads_and_bits_stay_what_they_are() {
         // To the stream itself: what a passing test prints nobody sees.
         let _ = writeln!(stderr(), "skipped: no status, task or fd in /proc/self; only the bits are held");
     }
-    let (trainings, steps) = (number("SOAK_TRAININGS", 24), number("SOAK_STEPS", 300));
+    let (trainings, steps) = (number("SOAK_TRAININGS", 24), number("SOAK_STEPS", 200));
     if trainings > 0 {
         many_trainings(trainings, threads, files);
     }
