@@ -11,7 +11,7 @@
 //! ));
 //! let text = page.finish();
 //! assert!(text.contains("<p class=\"lead\">LeNet on 3 &lt; 4 pictures</p>"));
-//! assert!(!text.contains("http"));
+//! assert!(!text.contains("://")); // it asks nobody for anything
 //! ```
 //!
 //! Whatever is text goes through [`Escaped`]; only [`Html::raw`] takes markup as it is. The style is `page.css` and the
