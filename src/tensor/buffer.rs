@@ -37,7 +37,7 @@ pub struct Buffer {
     capacity: usize,
 }
 
-// SAFETY: a Buffer owns its memory as a Vec<f32> does; `&Buffer` only reads and `&mut Buffer` is exclusive.
+// SAFETY: a Buffer owns its memory as a `Vec<f32>` does; `&Buffer` only reads and `&mut Buffer` is exclusive.
 unsafe impl Send for Buffer {}
 // SAFETY: as above; there is no interior mutability.
 unsafe impl Sync for Buffer {}
